@@ -1,0 +1,63 @@
+# make run    fresh machine -> running service on embedded parts, with a simulated building when there is no SEAM_API_KEY
+# make test   fresh machine -> the whole everyday suite on real Redis, SQLite and PostgreSQL
+# Needs only Python 3.11-3.13, make and git. Everything else is installed into $(VENV).
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.PHONY: run test test-slow test-peer test-containers lint format bench lock clean help
+.DEFAULT_GOAL := help
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+run: $(VENV)/.installed  ## the whole service on this machine; Ctrl-C ends it and keeps the data
+	@exec $(BIN)/seamkeeper dev $(ARGS)
+
+test: $(VENV)/.dev       ## the everyday suite
+	$(BIN)/python -m pytest -m "not peer and not containers and not slow" $(ARGS)
+
+test-slow: $(VENV)/.dev  ## what takes longer than a few seconds: kills, restarts, recovery
+	$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-peer: $(VENV)/.dev  ## against Seam's own fake and Svix's own signer, from npm (needs Node 18 or newer)
+	npm ci --prefix tests/peer --no-audit --no-fund --silent
+	$(BIN)/python -m pytest -m peer $(ARGS)
+
+test-containers: $(VENV)/.dev  ## the compose stack in real containers (needs a Docker engine with Compose v2)
+	$(BIN)/python -m pytest -m containers $(ARGS)
+
+lint: $(VENV)/.dev       ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev     ## let ruff order and format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev      ## the tables of docs/proof.md, measured here and now
+	$(BIN)/python -m bench $(ARGS)
+
+lock: $(VENV)/.dev       ## new exact versions for requirements.lock and requirements-dev.lock
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --upgrade \
+	  --no-header --extra local -o requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --upgrade \
+	  --no-header --extra local --group dev -o requirements-dev.lock pyproject.toml
+
+clean:           ## remove the virtual environment and caches, never the data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@touch $@

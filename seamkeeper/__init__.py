@@ -1,0 +1,1 @@
+"""What the doors must agree on; imports none of them."""

@@ -1,0 +1,1 @@
+"""The door for RQ: jobs, reactions, reconcile, repair."""
