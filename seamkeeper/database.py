@@ -1,0 +1,285 @@
+"""Engine and tables. The same tables live in a SQLite file (WAL) and in PostgreSQL.
+
+`acs_users` and `desired_users` are a public contract (docs/database.md): the customer's application joins the first
+and may write the second. JSON is kept as text with ASCII escapes: PostgreSQL's jsonb refuses `\\u0000` and lone
+surrogates, which a provider may put into a name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    create_engine,
+    event,
+    make_url,
+)
+from sqlalchemy.dialects.postgresql import insert as insert_postgresql
+from sqlalchemy.dialects.sqlite import insert as insert_sqlite
+
+from seamkeeper import clock
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware instant in UTC, on databases that know time zones and on those that do not."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if dialect.name == "postgresql" else value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+class Json(TypeDecorator[Any]):
+    """A JSON value as ASCII text. None is "no value" (SQL NULL); `JSON_NULL` is the JSON value null."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return "null" if value is JSON_NULL else json.dumps(value)
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        return JSON_NULL if value.strip() == "null" else json.loads(value)
+
+
+JSON_NULL = object()
+
+
+class Words(TypeDecorator[str]):
+    """Text from strangers as a database can hold it: NUL and lone surrogates become the replacement character."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+metadata = MetaData()
+_ID = String(200)
+
+events = Table(
+    "events",
+    metadata,
+    Column("event_id", _ID, primary_key=True),
+    Column("event_type", _ID, nullable=False),
+    Column("workspace_id", _ID),
+    Column("acs_user_id", _ID),
+    Column("acs_system_id", _ID),
+    Column("connected_account_id", _ID),
+    Column("status", String(20), nullable=False),
+    Column("source", String(20), nullable=False),
+    Column("delivery_id", Words),
+    Column("occurred_at", Instant),
+    Column("received_at", Instant, nullable=False),
+    Column("settled_at", Instant),
+    Column("reason", Words),
+    Column("body", Words, nullable=False),
+    Index("events_by_time", "received_at", "event_id"),
+    Index("events_by_status", "status", "received_at", "event_id"),
+    Index("events_by_type", "event_type", "received_at", "event_id"),
+    Index("events_by_user", "acs_user_id", "received_at", "event_id"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("attempt_id", Integer, primary_key=True),
+    Column("event_id", _ID),
+    Column("acs_user_id", _ID),
+    Column("job_id", _ID, nullable=False),
+    Column("job", _ID, nullable=False),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("outcome", String(20), nullable=False),
+    Column("reason", Words),
+    Column("next_at", Instant),
+    Index("attempts_by_event", "event_id", "attempt_id"),
+    Index("attempts_by_user", "acs_user_id", "attempt_id"),
+)
+
+acs_users = Table(
+    "acs_users",
+    metadata,
+    Column("acs_user_id", _ID, primary_key=True),
+    Column("acs_system_id", _ID),
+    Column("workspace_id", _ID),
+    Column("connected_account_id", _ID),
+    Column("user_identity_id", _ID),
+    Column("display_name", Words),
+    Column("full_name", Words),
+    Column("email_address", Words),
+    Column("phone_number", Words),
+    Column("is_suspended", Boolean),
+    Column("sync", String(20), nullable=False),
+    Column("health", String(20), nullable=False),
+    Column("reason", Words),
+    Column("drift", Json),
+    Column("observed", Json),
+    Column("read_at", Instant, nullable=False),
+    Column("deleted_at", Instant),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("changed_at", Instant, nullable=False),
+    Index("acs_users_by_system", "acs_system_id", "acs_user_id"),
+    Index("acs_users_by_sync", "sync", "acs_user_id"),
+    Index("acs_users_by_health", "health", "acs_user_id"),
+    Index("acs_users_by_identity", "user_identity_id"),
+)
+
+desired_users = Table(
+    "desired_users",
+    metadata,
+    Column("acs_user_id", _ID, primary_key=True),
+    Column("full_name", Words),
+    Column("email_address", Words),
+    Column("phone_number", Words),
+    Column("access_schedule", Json),
+    Column("hid_acs_system_id", _ID),
+    Column("updated_at", Instant),
+    Column("updated_by", Words),
+)
+
+issues = Table(
+    "issues",
+    metadata,
+    Column("issue_id", Integer, primary_key=True),
+    Column("acs_user_id", _ID, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("code", _ID, nullable=False),
+    Column("message", Words),
+    Column("raised_at", Words),
+    Column("first_seen_at", Instant, nullable=False),
+    Column("last_seen_at", Instant, nullable=False),
+    Column("cleared_at", Instant),
+    Index("issues_by_user", "acs_user_id", "issue_id"),
+    Index("issues_open_by_code", "code", "cleared_at"),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("change_id", Integer, primary_key=True),
+    Column("acs_user_id", _ID, nullable=False),
+    Column("type", String(60), nullable=False),
+    Column("detail", Json),
+    Column("source", String(20), nullable=False),
+    Column("at", Instant, nullable=False),
+    Index("changes_by_user", "acs_user_id", "change_id"),
+)
+
+actions = Table(
+    "actions",
+    metadata,
+    Column("action_id", Integer, primary_key=True),
+    Column("acs_user_id", _ID, nullable=False),
+    Column("endpoint", _ID, nullable=False),
+    Column("asked_by", Words, nullable=False),
+    Column("why", Json, nullable=False),
+    Column("before", Json, nullable=False),
+    Column("request", Json, nullable=False),
+    Column("outcome", String(20)),
+    Column("reason", Words),
+    Column("seam_request_id", Words),
+    Column("started_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Index("actions_by_user", "acs_user_id", "action_id"),
+)
+
+acs_systems = Table(
+    "acs_systems",
+    metadata,
+    Column("acs_system_id", _ID, primary_key=True),
+    Column("workspace_id", _ID),
+    Column("connected_account_id", _ID),
+    Column("is_connected", Boolean, nullable=False),
+    Column("detail", Json),
+    Column("changed_at", Instant, nullable=False),
+    Index("acs_systems_by_account", "connected_account_id"),
+)
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("name", _ID, primary_key=True),
+    Column("value", Json),
+    Column("updated_at", Instant, nullable=False),
+)
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for this process. Open it after a fork, never before."""
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+    database = make_url(url).database
+    if database and database != ":memory:":
+        Path(database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"timeout": 15})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection that only reads: on SQLite it does not queue for the write lock."""
+    with engine.connect() as connection:
+        yield connection.execution_options(reading=True)
+
+
+def upsert(connection: Connection, table: Table, row: Mapping[str, Any], *, made: Mapping[str, Any]) -> None:
+    """Writes `row`, over an older one with the same key or as a new one, which then also holds `made`."""
+    dialect = insert_postgresql if connection.dialect.name == "postgresql" else insert_sqlite
+    key = [column.name for column in table.primary_key]
+    statement = dialect(table).values(dict(made) | dict(row))
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=dict(row)))
+
+
+def plain(value: Any) -> Any:
+    """A column's value as JSON can hold it."""
+    return clock.iso(value) if isinstance(value, datetime) else value
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    """WAL lets readers and one writer work at once; the driver must leave BEGIN to us."""
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Any) -> None:
+    """Take the write lock at the start: a transaction that reads first and writes later fails with "locked" at once,
+    whatever the time-out, when another wrote in between (SQLite docs, "BEGIN IMMEDIATE")."""
+    is_reading = connection.get_execution_options().get("reading", False)
+    connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")

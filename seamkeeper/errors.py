@@ -1,0 +1,41 @@
+"""What can go wrong, as one tree: will the same call succeed later, or not?
+
+SeamkeeperError
+├── ConfigurationError   the environment is wrong; every mistake listed, the process does not start
+├── UnreadableEvent      a signed body that is not an event; it goes to quarantine
+├── Temporary            the same call may succeed later; carries the delay when the other side named one
+└── Permanent            it will not; a person reads the reason
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+
+class SeamkeeperError(Exception):
+    """The root: everything this product raises on purpose."""
+
+
+class ConfigurationError(SeamkeeperError):
+    """Settings that cannot work. `mistakes` holds one sentence each, with the variable and the remedy."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(f"- {mistake}" for mistake in self.mistakes))
+
+
+class UnreadableEvent(SeamkeeperError):
+    """A body that was proven to come from Seam and still cannot be read as an event."""
+
+
+class Temporary(SeamkeeperError):
+    """The same call may succeed later. `delay` is how long the other side asked us to wait, if it said so."""
+
+    def __init__(self, message: str, *, delay: timedelta | None = None) -> None:
+        self.delay = delay
+        super().__init__(message)
+
+
+class Permanent(SeamkeeperError):
+    """The same call will fail again. The message says what was tried, on what, and what came back."""

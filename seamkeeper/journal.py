@@ -1,0 +1,125 @@
+"""What became of each event and attempt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, and_, insert, or_, select, update
+
+from seamkeeper import clock
+from seamkeeper.database import attempts, events, plain, upsert
+from seamkeeper.events import Event
+
+STATUSES = ("received", "queued", "running", "retrying", "done", "ignored", "quarantined", "dead")
+SETTLED = ("done", "ignored", "quarantined", "dead")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How an event came: when, by which way (`webhook`, `backfill`, `replay`), in which delivery (svix-id)."""
+
+    received_at: datetime
+    source: str
+    delivery_id: str
+
+
+def write_event(connection: Connection, event: Event, body: str, arrival: Arrival) -> None:
+    """The event's row, made or (on a later attempt, or a replay) back at `running`. The first arrival is kept."""
+    row = {
+        "event_id": event.event_id,
+        "event_type": event.event_type,
+        "workspace_id": event.workspace_id,
+        "acs_user_id": event.subject("acs_user_id"),
+        "acs_system_id": event.subject("acs_system_id"),
+        "connected_account_id": event.subject("connected_account_id"),
+        "occurred_at": event.occurred_at,
+        "status": "running",
+        **_arrival(body, arrival),
+    }
+    again = {"event_id": event.event_id, "status": "running", "reason": None, "settled_at": None}
+    upsert(connection, events, again, made=row)
+
+
+def write_unreadable(connection: Connection, name: str, body: str, reason: str, arrival: Arrival) -> None:
+    """A signed body that is no event: kept under its own name, settled at once."""
+    row = {"event_type": "unreadable", "reason": reason, "settled_at": clock.now(), **_arrival(body, arrival)}
+    upsert(connection, events, {"event_id": name, "status": "quarantined"}, made=row)
+
+
+def settle(connection: Connection, event_id: str, status: str, *, reason: str | None = None) -> None:
+    """What became of the event; a settled one gets its time."""
+    settled_at = clock.now() if status in SETTLED else None
+    values = {"status": status, "reason": reason, "settled_at": settled_at}
+    connection.execute(update(events).where(events.c.event_id == event_id).values(values))
+
+
+def begin_attempt(
+    connection: Connection, *, job_id: str, job: str, event_id: str | None = None, acs_user_id: str | None = None
+) -> int:
+    """One line per try of a job, written before it runs; gives its number."""
+    row = {"job_id": job_id, "job": job, "event_id": event_id, "acs_user_id": acs_user_id}
+    result = connection.execute(insert(attempts).values(**row, started_at=clock.now(), outcome="running"))
+    return int(result.inserted_primary_key[0]) if result.inserted_primary_key else 0
+
+
+def end_attempt(
+    connection: Connection, attempt_id: int, outcome: str, *, reason: str | None = None, next_at: datetime | None = None
+) -> None:
+    """How the try ended: `ok`, `retry` (with the time of the next) or `dead`."""
+    values = {"outcome": outcome, "reason": reason, "next_at": next_at, "ended_at": clock.now()}
+    connection.execute(update(attempts).where(attempts.c.attempt_id == attempt_id).values(values))
+
+
+def find_event(connection: Connection, event_id: str) -> dict[str, Any] | None:
+    """One event as `events show` gives it: its row, every attempt, and the body as it was received."""
+    row = connection.execute(select(events).where(events.c.event_id == event_id)).mappings().one_or_none()
+    return None if row is None else _as_json(row) | {"attempts": attempts_of(connection, event_id=event_id)}
+
+
+def attempts_of(
+    connection: Connection, *, event_id: str | None = None, acs_user_id: str | None = None, limit: int = 100
+) -> list[dict[str, Any]]:
+    """The tries of one event, or the reconciles of one user, oldest first; of very many the newest."""
+    wanted = attempts.c.event_id == event_id if event_id else attempts.c.acs_user_id == acs_user_id
+    rows = connection.execute(select(attempts).where(wanted).order_by(attempts.c.attempt_id.desc()).limit(limit))
+    names = ("job", "job_id", "outcome", "reason", "started_at", "ended_at", "next_at")
+    return [{name: plain(row[name]) for name in names} for row in reversed(rows.mappings().all())]
+
+
+def list_events(
+    connection: Connection,
+    *,
+    status: str | None = None,
+    event_type: str | None = None,
+    acs_user_id: str | None = None,
+    before: tuple[datetime, str] | None = None,
+    limit: int = 50,
+) -> list[dict[str, Any]]:
+    """Events, newest first, without their bodies; `before` is the (received_at, event_id) of the last one seen."""
+    query = select(*(column for column in events.c if column.name != "body"))
+    filters = {events.c.status: status, events.c.event_type: event_type, events.c.acs_user_id: acs_user_id}
+    for column, value in filters.items():
+        if value is not None:
+            query = query.where(column == value)
+    if before is not None:
+        at, event_id = before
+        query = query.where(
+            or_(events.c.received_at < at, and_(events.c.received_at == at, events.c.event_id < event_id))
+        )
+    query = query.order_by(events.c.received_at.desc(), events.c.event_id.desc()).limit(limit)
+    return [_as_json(row) for row in connection.execute(query).mappings()]
+
+
+def _arrival(body: str, arrival: Arrival) -> dict[str, Any]:
+    return {
+        "body": body,
+        "received_at": arrival.received_at,
+        "source": arrival.source,
+        "delivery_id": arrival.delivery_id,
+    }
+
+
+def _as_json(row: RowMapping) -> dict[str, Any]:
+    return {name: plain(row[name]) for name in row}

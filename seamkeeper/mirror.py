@@ -1,0 +1,167 @@
+"""Users as last read: newest observation wins, tombstones stay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, or_, select, update
+
+from seamkeeper.database import acs_users, plain, upsert
+from seamkeeper.desired import desired_of
+from seamkeeper.history import open_issues
+from seamkeeper.users import observed_value
+
+SYNCS = ("in_sync", "drifted", "applying", "paused", "unknown")
+HEALTHS = ("ok", "warning", "error", "deleted")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What we hold of a user: the raw JSON last read (None: never read, or gone) and how the user stands."""
+
+    acs_user_id: str
+    observed: Mapping[str, Any] | None
+    read_at: datetime | None
+    sync: str
+    health: str
+    drift: Mapping[str, Any]
+    is_gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How an observation compares: `sync`, the drifted fields as JSON, and one sentence when there is a reason."""
+
+    sync: str
+    drift: Mapping[str, Any]
+    reason: str | None = None
+
+
+def standing(connection: Connection, acs_user_id: str) -> Standing:
+    """The user's row locked for this transaction, or an empty standing for one we never saw."""
+    query = select(acs_users).where(acs_users.c.acs_user_id == acs_user_id).with_for_update()
+    row = connection.execute(query).mappings().one_or_none()
+    if row is None:
+        return Standing(acs_user_id, None, None, "unknown", "ok", {}, is_gone=False)
+    is_gone = row["deleted_at"] is not None
+    observed = None if is_gone else row["observed"]
+    return Standing(acs_user_id, observed, row["read_at"], row["sync"], row["health"], row["drift"] or {}, is_gone)
+
+
+def keep(
+    connection: Connection,
+    before: Standing,
+    raw: Mapping[str, Any],
+    verdict: Verdict,
+    *,
+    health: str,
+    read_at: datetime,
+) -> None:
+    """Writes an observation over an older standing. The caller has made sure that it is newer (`is_newer`)."""
+    row = {name: _text(raw.get(name)) for name in _COPIED} | {
+        "acs_user_id": before.acs_user_id,
+        "full_name": _text(raw.get("full_name")),
+        "email_address": _text(observed_value(raw, "email_address")),
+        "is_suspended": raw.get("is_suspended") if isinstance(raw.get("is_suspended"), bool) else None,
+        "sync": verdict.sync,
+        "drift": dict(verdict.drift),
+        "reason": verdict.reason,
+        "health": health,
+        "observed": dict(raw),
+        "read_at": read_at,
+        "deleted_at": None,
+    }
+    if raw != before.observed:
+        row["changed_at"] = read_at
+    upsert(connection, acs_users, row, made={"first_seen_at": read_at, "changed_at": read_at})
+
+
+def bury(
+    connection: Connection, acs_user_id: str, *, read_at: datetime, reason: str, system: str | None = None
+) -> None:
+    """The tombstone: the last observation stays for people, the user is `deleted` and nothing is compared any more."""
+    row = {
+        "acs_user_id": acs_user_id,
+        "sync": "unknown",
+        "health": "deleted",
+        "drift": {},
+        "reason": reason,
+        "read_at": read_at,
+        "deleted_at": read_at,
+        "changed_at": read_at,
+    }
+    upsert(connection, acs_users, row, made={"first_seen_at": read_at, "acs_system_id": system})
+
+
+def mark(connection: Connection, acs_user_id: str, verdict: Verdict) -> None:
+    """A new verdict over the same observation, such as `applying` after a write."""
+    values = {"sync": verdict.sync, "drift": dict(verdict.drift), "reason": verdict.reason}
+    connection.execute(update(acs_users).where(acs_users.c.acs_user_id == acs_user_id).values(values))
+
+
+def is_newer(before: Standing, read_at: datetime) -> bool:
+    """Newer wins: an observation stamped before what we hold never overwrites it (an equal stamp is the same read)."""
+    return before.read_at is None or read_at > before.read_at
+
+
+def users_of_system(connection: Connection, acs_system_id: str) -> dict[str, str]:
+    """acs_user_id -> digest-free standing (`ok`, `error`, …) of the users of a system that are not gone."""
+    query = select(acs_users.c.acs_user_id, acs_users.c.health).where(
+        acs_users.c.acs_system_id == acs_system_id, acs_users.c.deleted_at.is_(None)
+    )
+    return {row.acs_user_id: row.health for row in connection.execute(query)}
+
+
+def find_user(connection: Connection, acs_user_id: str) -> dict[str, Any] | None:
+    """One user as `users show` gives it: observed, desired, drift, open issues, and how they compare."""
+    query = select(acs_users).where(acs_users.c.acs_user_id == acs_user_id)
+    row = connection.execute(query).mappings().one_or_none()
+    desired = desired_of(connection, acs_user_id)
+    if row is None and not desired:
+        return None
+    shown: dict[str, Any] = {
+        "acs_user_id": acs_user_id,
+        "acs_system_id": None,
+        "sync": "unknown",
+        "health": "ok",
+        "reason": None,
+    }
+    shown |= {"observed": None, "drift": {}, "read_at": None, "deleted_at": None}
+    shown |= {name: plain(row[name]) for name in shown} if row is not None else {}
+    return shown | {"desired": desired, "issues": open_issues(connection, acs_user_id)}
+
+
+def list_users(
+    connection: Connection,
+    *,
+    sync: str | None = None,
+    health: str | None = None,
+    acs_system_id: str | None = None,
+    search: str | None = None,
+    after: str = "",
+    limit: int = 50,
+) -> list[dict[str, Any]]:
+    """Users by id, a page at a time: `after` is the last acs_user_id seen. `search` is an id, a name or an e-mail."""
+    query = select(acs_users).where(acs_users.c.acs_user_id > after)
+    filters = {acs_users.c.sync: sync, acs_users.c.health: health, acs_users.c.acs_system_id: acs_system_id}
+    for column, value in filters.items():
+        if value is not None:
+            query = query.where(column == value)
+    if search:
+        columns = (acs_users.c.acs_user_id, acs_users.c.full_name, acs_users.c.email_address, acs_users.c.display_name)
+        query = query.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
+    rows = connection.execute(query.order_by(acs_users.c.acs_user_id).limit(limit)).mappings()
+    names = ("acs_user_id", "acs_system_id", "display_name", "sync", "health", "reason", "drift", "read_at")
+    return [{name: plain(row[name]) for name in names} for row in rows]
+
+
+_COPIED = (
+    "acs_system_id", "workspace_id", "connected_account_id", "user_identity_id", "display_name", "phone_number",
+)  # fmt: skip
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None

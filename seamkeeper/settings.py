@@ -1,0 +1,228 @@
+"""Every setting, read once per process, all mistakes reported together.
+
+`SETTINGS` is the table: README.md shows it, a test holds one against the other.
+Each name also works as NAME_FILE, whose content is then the value (Docker and Kubernetes secrets).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from seamkeeper.errors import ConfigurationError
+
+Repair = Literal["apply", "plan", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What this process was told. Secrets are left out of the repr, so that no log can show them."""
+
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    api_key: str = field(default="", repr=False)
+    personal_access_token: str = field(default="", repr=False)
+    workspace_id: str = ""
+    endpoint: str = "https://connect.getseam.com"
+    redis_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
+    redis_key_prefix: str = "rq"
+    database_url: str = field(default="sqlite:///data/seamkeeper.db", repr=False)
+    repair: Repair = "apply"
+    reactions: tuple[str, ...] = ()
+    max_body_bytes: int = 262_144
+    redis_wait: timedelta = timedelta(seconds=2)
+    dedupe: timedelta = timedelta(hours=72)
+    seam_timeout: timedelta = timedelta(seconds=10)
+    job_timeout: timedelta = timedelta(seconds=60)
+    retry_delays: tuple[int, ...] = (5, 15, 60, 300, 900, 3600)
+    maintenance: timedelta = timedelta(seconds=10)
+    log_format: Literal["auto", "json", "console"] = "auto"
+    data_dir: Path = Path("data")
+
+    @property
+    def can_call_seam(self) -> bool:
+        """True when a credential for Seam's API was given."""
+        return bool(self.api_key or self.personal_access_token)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One line of the table: the variable, the field it fills, how it is read, and what it is for."""
+
+    name: str
+    attribute: str
+    read: Callable[[str], Any]
+    meaning: str
+    is_secret: bool = False
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _names(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def _count(value: str) -> int:
+    number = int(value) if value.isdecimal() else 0
+    if number < 1:
+        raise ValueError("must be a whole number of 1 or more")
+    return number
+
+
+def _duration(unit: str) -> Callable[[str], timedelta]:
+    def read(value: str) -> timedelta:
+        try:
+            number = float(value)
+            if not 0 < number < 1e6:
+                raise ValueError
+        except ValueError:
+            raise ValueError(f"must be a number of {unit} above 0") from None
+        return timedelta(**{unit: number})
+
+    return read
+
+
+def _delays(value: str) -> tuple[int, ...]:
+    parts = _names(value)
+    if not parts or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise ValueError("must be seconds separated by commas, such as 5,15,60,300")
+    return tuple(int(part) for part in parts)
+
+
+def _one_of(*allowed: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"must be one of {', '.join(allowed)}")
+        return value
+
+    return read
+
+
+def _url(*schemes: str) -> Callable[[str], str]:
+    def read(value: str) -> str:
+        scheme, colon, rest = value.partition("://")
+        if not colon or scheme.lower() not in schemes or not rest.strip("/"):
+            raise ValueError(f"must be an address that begins with {' or '.join(f'{each}://' for each in schemes)}")
+        return value
+
+    return read
+
+
+def _database_url(value: str) -> str:
+    """The forms people paste, as SQLAlchemy with psycopg 3 wants them."""
+    url = _url("sqlite", "postgres", "postgresql", "postgresql+psycopg")(value)
+    scheme, _, rest = url.partition("://")
+    return f"postgresql+psycopg://{rest}" if scheme.startswith("postgres") else url
+
+
+def webhook_secret(value: str) -> str:
+    """One Svix secret, checked strictly: the library accepts `whsec_abc`, and then every request fails."""
+    if not value.startswith("whsec_"):
+        raise ValueError("each secret must begin with whsec_ (copy it from Seam Console, Developer, Webhooks)")
+    try:
+        key = base64.b64decode(value.removeprefix("whsec_"), validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("what follows whsec_ must be base64; was the secret cut when it was copied?") from None
+    if len(key) < 24:
+        raise ValueError(f"the key after whsec_ has {len(key)} bytes, Svix uses 24 or more; was it cut?")
+    return value
+
+
+def _webhook_secrets(value: str) -> tuple[str, ...]:
+    secrets = tuple(webhook_secret(name) for name in _names(value))
+    if not secrets:
+        raise ValueError("holds no secret")
+    return secrets
+
+
+def _key_prefix(value: str) -> str:
+    if not all(character.isalnum() or character in "_.:{}-" for character in value) or not value.isascii():
+        raise ValueError("may hold letters, digits and _ . : - { } only")
+    return value
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("SEAM_WEBHOOK_SECRET", "webhook_secrets", _webhook_secrets,
+            "Signing secret of the webhook; several separated by commas while one is replaced, any may match", True),
+    Setting("SEAM_API_KEY", "api_key", _text, "Key for Seam's API", True),
+    Setting("SEAM_PERSONAL_ACCESS_TOKEN", "personal_access_token", _text,
+            "Instead of the key, together with SEAM_WORKSPACE_ID", True),
+    Setting("SEAM_WORKSPACE_ID", "workspace_id", _text, "Workspace of the personal access token"),
+    Setting("SEAM_ENDPOINT", "endpoint", _url("https", "http"), "Address of Seam's API"),
+    Setting("REDIS_URL", "redis_url", _url("redis", "rediss", "unix"), "Redis 7.0 or newer, or Valkey", True),
+    Setting("RQ_KEY_PREFIX", "redis_key_prefix", _key_prefix, "RQ's own prefix of every key in Redis; ours follow it"),
+    Setting("DATABASE_URL", "database_url", _database_url, "SQLite file or PostgreSQL", True),
+    Setting("SEAMKEEPER_REPAIR", "repair", _one_of("apply", "plan", "off"),
+            "`apply` puts drift right, `plan` shows what it would do, `off` does not compare"),
+    Setting("SEAMKEEPER_REACTIONS", "reactions", _names, "Modules with reactions of your own, separated by commas"),
+    Setting("SEAMKEEPER_MAX_BODY_BYTES", "max_body_bytes", _count, "Largest webhook body that is read; above: 413"),
+    Setting("SEAMKEEPER_REDIS_WAIT_SECONDS", "redis_wait", _duration("seconds"),
+            "How long a webhook waits for Redis before it is answered 503"),
+    Setting("SEAMKEEPER_DEDUPE_HOURS", "dedupe", _duration("hours"),
+            "How long an event_id is remembered; Svix retries for up to 33 hours"),
+    Setting("SEAMKEEPER_SEAM_TIMEOUT_SECONDS", "seam_timeout", _duration("seconds"), "Time-out of one call to Seam"),
+    Setting("SEAMKEEPER_JOB_TIMEOUT_SECONDS", "job_timeout", _duration("seconds"), "Longest run of one job"),
+    Setting("SEAMKEEPER_RETRY_DELAYS", "retry_delays", _delays,
+            "Seconds before each new try of a job that failed for now; ±20 % jitter; after the last one it is dead"),
+    Setting("SEAMKEEPER_MAINTENANCE_SECONDS", "maintenance", _duration("seconds"),
+            "How often jobs of dead workers are looked for (RQ's own default is 600)"),
+    Setting("SEAMKEEPER_LOG_FORMAT", "log_format", _one_of("auto", "json", "console"),
+            "`auto` is `console` in a terminal and `json` elsewhere"),
+    Setting("SEAMKEEPER_DATA_DIR", "data_dir", Path, "Folder of what `seamkeeper dev` keeps"),
+)  # fmt: skip
+
+
+def load(environ: Mapping[str, str] | None = None, *, need: tuple[str, ...] = ()) -> Settings:
+    """Settings from the environment; `need` names variables that this process cannot work without.
+
+    Raises `ConfigurationError` with every mistake at once, each naming the variable and the remedy.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    mistakes: list[str] = []
+    for setting in SETTINGS:
+        try:
+            text = _find(environ, setting.name)
+            if text:
+                values[setting.attribute] = setting.read(text)
+            elif setting.name in need:
+                mistakes.append(f"{setting.name} is not set. It is: {setting.meaning}.")
+        except ValueError as error:
+            mistakes.append(f"{setting.name} {error}.")
+    mistakes += _disagreements(values)
+    if mistakes:
+        raise ConfigurationError(mistakes)
+    return Settings(**values)
+
+
+def need_seam(settings: Settings) -> None:
+    """Raises `ConfigurationError` when there is no credential to call Seam's API with."""
+    if not settings.can_call_seam:
+        raise ConfigurationError(["SEAM_API_KEY is not set (nor SEAM_PERSONAL_ACCESS_TOKEN with SEAM_WORKSPACE_ID)."])
+
+
+def _find(environ: Mapping[str, str], name: str) -> str:
+    path = environ.get(f"{name}_FILE", "").strip()
+    if not path:
+        return environ.get(name, "").strip()
+    if environ.get(name, "").strip():
+        raise ValueError(f"and {name}_FILE are both set: remove one of the two")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"could not be read from {name}_FILE={path}: {error}") from None
+
+
+def _disagreements(values: Mapping[str, Any]) -> list[str]:
+    if values.get("api_key") and values.get("personal_access_token"):
+        return ["SEAM_API_KEY and SEAM_PERSONAL_ACCESS_TOKEN are both set: Seam's SDK takes one of the two."]
+    if values.get("personal_access_token") and not values.get("workspace_id"):
+        return ["SEAM_PERSONAL_ACCESS_TOKEN needs SEAM_WORKSPACE_ID."]
+    return []

