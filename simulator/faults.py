@@ -1,0 +1,103 @@
+"""How does Seam's API misbehave at the moment?"""
+
+import threading
+import time
+from dataclasses import asdict, dataclass
+from typing import Literal, get_args
+
+from .records import Json
+
+FaultKind = Literal["status", "html", "bare_ok", "redirect", "slow", "drop"]
+
+
+@dataclass(slots=True)
+class Fault:
+    """One misbehaviour.
+
+    kind      `status`    an error of Seam's with `status` (and `Retry-After`, if set)
+              `html`      a page of some proxy, with `status`
+              `bare_ok`   200 `{"ok":true}` without the resource
+              `redirect`  302 to nowhere
+              `slow`      the proper answer after `seconds`
+              `drop`      the connection is closed without a byte
+    path      such as `/acs/users/update`; None is every path of the API
+    times     for so many answers; None is until cleared
+    until     of the monotonic clock; None is for ever
+    seconds   wait so long first, with any kind
+    is_late   carry the request out, and only then misbehave
+    """
+
+    fault_id: str
+    kind: FaultKind
+    path: str | None = None
+    times: int | None = None
+    until: float | None = None
+    status: int = 503
+    retry_after: str | None = None
+    seconds: float = 0.0
+    is_late: bool = False
+
+    def is_over(self) -> bool:
+        return self.times == 0 or (self.until is not None and time.monotonic() >= self.until)
+
+
+class Faults:
+    """The faults that are set. The first that fits a path is the one that happens."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._faults: list[Fault] = []
+        self._made = 0
+        self.is_outage = False
+
+    def add(
+        self,
+        kind: FaultKind = "status",
+        *,
+        path: str | None = None,
+        times: int | None = None,
+        for_seconds: float | None = None,
+        status: int | None = None,
+        retry_after: str | float | None = None,
+        seconds: float = 0.0,
+        is_late: bool = False,
+    ) -> Fault:
+        """Set a fault; `Fault` says what the arguments mean. Raises ValueError for an unknown kind."""
+        if kind not in get_args(FaultKind):
+            raise ValueError(f"unknown fault {kind!r}; there are {', '.join(get_args(FaultKind))}")
+        with self._lock:
+            self._made += 1
+            fault = Fault(
+                fault_id=f"fault_{self._made}",
+                kind=kind,
+                path=path,
+                times=times,
+                until=None if for_seconds is None else time.monotonic() + for_seconds,
+                status=status if status is not None else (502 if kind == "html" else 503),
+                retry_after=None if retry_after is None else str(retry_after),
+                seconds=seconds,
+                is_late=is_late,
+            )
+            self._faults.append(fault)
+            return fault
+
+    def take(self, path: str) -> Fault | None:
+        """The fault that this request meets, counted as used; None if it is to be answered properly."""
+        if self.is_outage:
+            return Fault("outage", "status", status=503)
+        with self._lock:
+            self._faults = [fault for fault in self._faults if not fault.is_over()]
+            fault = next((each for each in self._faults if each.path in (None, path)), None)
+            if fault is not None and fault.times is not None:
+                fault.times -= 1
+            return fault
+
+    def clear(self, path: str | None = None) -> None:
+        """Forget all faults, or those set for one path. An outage is ended by `is_outage = False`."""
+        with self._lock:
+            self._faults = [each for each in self._faults if path is not None and each.path != path]
+
+    def to_json(self) -> list[Json]:
+        """The faults that are still to come."""
+        with self._lock:
+            return [asdict(fault) for fault in self._faults if not fault.is_over()]
