@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from seamkeeper import clock
 from seamkeeper.database import actions, changes, issues, plain
@@ -42,6 +42,22 @@ def open_issues(connection: Connection, acs_user_id: str) -> list[dict[str, Any]
     rows = connection.execute(select(issues).where(is_open).order_by(issues.c.issue_id)).mappings()
     names = ("kind", "code", "message", "raised_at", "first_seen_at", "last_seen_at")
     return [{name: plain(row[name]) for name in names} for row in rows]
+
+
+def open_codes(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str, list[str]]:
+    """acs_user_id -> the codes present on that user, for the users of one page; those without any are left out."""
+    is_theirs = issues.c.acs_user_id.in_(acs_user_ids) & issues.c.cleared_at.is_(None)
+    query = select(issues.c.acs_user_id, issues.c.code).where(is_theirs).order_by(issues.c.issue_id)
+    found: dict[str, list[str]] = {}
+    for acs_user_id, code in connection.execute(query):
+        found.setdefault(acs_user_id, []).append(code)
+    return found
+
+
+def count_open(connection: Connection) -> dict[str, int]:
+    """Code -> how many users it is present on."""
+    query = select(issues.c.code, func.count()).where(issues.c.cleared_at.is_(None)).group_by(issues.c.code)
+    return dict(connection.execute(query).tuples().all())
 
 
 def begin_action(connection: Connection, acs_user_id: str, **line: Any) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, literal, select, tuple_, update
 
 from seamkeeper import clock
 from seamkeeper.database import attempts, events, plain, upsert
@@ -104,12 +104,23 @@ def list_events(
         if value is not None:
             query = query.where(column == value)
     if before is not None:
-        at, event_id = before
-        query = query.where(
-            or_(events.c.received_at < at, and_(events.c.received_at == at, events.c.event_id < event_id))
-        )
+        # a row value, not an OR: the index is then entered at this place instead of being read from its start
+        place = tuple_(literal(before[0], events.c.received_at.type), literal(before[1], events.c.event_id.type))
+        query = query.where(tuple_(events.c.received_at, events.c.event_id) < place)
     query = query.order_by(events.c.received_at.desc(), events.c.event_id.desc()).limit(limit)
     return [_as_json(row) for row in connection.execute(query).mappings()]
+
+
+def count_since(connection: Connection, since: datetime) -> dict[str, int]:
+    """Status -> how many of the events received since then stand there now."""
+    query = select(events.c.status, func.count()).where(events.c.received_at >= since).group_by(events.c.status)
+    return dict(connection.execute(query).tuples().all())
+
+
+def count_with(connection: Connection, status: str, *, at_most: int = 1000) -> int:
+    """How many events have a status; counting ends at `at_most`, so that a large number costs no more."""
+    some = select(events.c.event_id).where(events.c.status == status).limit(at_most).subquery()
+    return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
 
 
 def _arrival(body: str, arrival: Arrival) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, func, or_, select, update
 
 from seamkeeper.database import acs_users, plain, upsert
 from seamkeeper.desired import desired_of
@@ -156,6 +156,22 @@ def list_users(
     rows = connection.execute(query.order_by(acs_users.c.acs_user_id).limit(limit)).mappings()
     names = ("acs_user_id", "acs_system_id", "display_name", "sync", "health", "reason", "drift", "read_at")
     return [{name: plain(row[name]) for name in names} for row in rows]
+
+
+def needing_attention(connection: Connection, *, limit: int = 8) -> list[dict[str, Any]]:
+    """The users a person should look at, worst first: errors, then drift, pauses and warnings."""
+    found: dict[str, dict[str, Any]] = {}
+    for wanted in ({"health": "error"}, {"sync": "drifted"}, {"sync": "paused"}, {"health": "warning"}):
+        if len(found) < limit:
+            for user in list_users(connection, limit=limit, **wanted):
+                found.setdefault(user["acs_user_id"], user)
+    return list(found.values())[:limit]
+
+
+def count_users(connection: Connection) -> dict[tuple[str, str], int]:
+    """(sync, health) -> how many users stand there, the deleted ones included."""
+    query = select(acs_users.c.sync, acs_users.c.health, func.count()).group_by(acs_users.c.sync, acs_users.c.health)
+    return {(sync, health): count for sync, health, count in connection.execute(query)}
 
 
 _COPIED = (
