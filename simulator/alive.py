@@ -49,17 +49,22 @@ class Building:
     def happen(self, now: float) -> str:
         """One thing, and the line that tells of it."""
         with self.world.lock:
-            people = [id for id, user in self.world.users.items() if not user.pending]
-            if len(people) < FEWEST:
+            if len(self.world.users) < FEWEST:
                 return self._move_in(now)
-            if len(people) > MOST:
+            if not self._settled():
+                return "all is quiet"
+            if len(self.world.users) > MOST:
                 return self._move_out(now)
             things: list[Callable[[float], str]]
             things = [self._move_in, self._move_out, self._edit, self._trouble, self._key, self._outage]
             return self.rng.choices(things, weights=(2, 2, 6, 4, 3, 1))[0](now)
 
     def _someone(self) -> str:
-        return self.rng.choice([id for id, user in self.world.users.items() if not user.pending])
+        return self.rng.choice(self._settled())
+
+    def _settled(self) -> list[str]:
+        """Those with nothing pending: what Seam is about to change is left alone."""
+        return [id for id, user in self.world.users.items() if not user.pending]
 
     def _name(self, acs_user_id: str) -> str:
         return self.world.users[acs_user_id].full_name or acs_user_id

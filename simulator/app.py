@@ -31,6 +31,8 @@ def create_app(world: World) -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         tasks = [asyncio.create_task(each) for each in (settle(), Courier(world).run(), live(world))]
+        for task in tasks:
+            task.add_done_callback(_complain)
         try:
             yield
         finally:
@@ -55,3 +57,9 @@ def create_app(world: World) -> Starlette:
         Mount("/_simulator", routes=control.routes(world)),
     ]
     return Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: say_no, 405: say_no})
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    """Say at once when a background task breaks, not when the app ends."""
+    if not task.cancelled() and (exc := task.exception()) is not None:
+        task.get_loop().call_exception_handler({"message": "the simulator broke", "exception": exc, "task": task})
