@@ -44,8 +44,11 @@ class Event:
         return value if _is_name(value) else None
 
 
-def read_event(body: bytes | str) -> Event:
-    """The event in a body. Raises `UnreadableEvent` with a reason that holds nothing of the body's content."""
+def read_event(body: str) -> Event:
+    """The event in a body, already decoded from UTF-8.
+
+    Raises `UnreadableEvent` with a reason that holds nothing of the body's content.
+    """
     payload = _read_object(body)
     event_type = _name(payload, "event_type")
     for field in _NEEDED.get(event_type.partition(".")[0], ()):
@@ -65,12 +68,12 @@ def quarantine_id(body: bytes) -> str:
     return f"unreadable-{hashlib.sha256(body).hexdigest()[:32]}"
 
 
-def _read_object(body: bytes | str) -> Mapping[str, Any]:
+def _read_object(body: str) -> Mapping[str, Any]:
     try:
         payload = json.loads(body, parse_constant=_no_constant)
     except RecursionError:
         raise UnreadableEvent("the body is JSON nested too deep to be read") from None
-    except ValueError:  # JSONDecodeError, UnicodeDecodeError, NaN, integers of thousands of digits
+    except ValueError:  # JSONDecodeError, NaN, integers of thousands of digits
         raise UnreadableEvent("the body is not JSON") from None
     if not isinstance(payload, dict):
         raise UnreadableEvent("the body is JSON but not an object")

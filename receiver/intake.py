@@ -1,0 +1,102 @@
+"""Putting accepted events into Redis: dedupe and enqueue in one atomic round trip, many requests to a trip.
+
+Requests that arrive while a trip is under way travel together in the next one. A trip may be repeated: the script
+looks before it pushes, so an event whose answer was lost is found as seen, and is in the queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from seamkeeper import clock
+from seamkeeper.queues import ACCEPT, Job, Keys, Terms, accept_call
+from seamkeeper.settings import Settings
+
+_MOST_IN_A_TRIP = 128
+_MOST_WAITING = 10_000
+_PAUSE = 0.05  # seconds between tries while Redis is away
+_UNREACHABLE = (RedisError, OSError, asyncio.TimeoutError)
+
+
+class NotStored(Exception):
+    """Redis did not take the event in time: the sender must try again."""
+
+
+@dataclass(eq=False, slots=True)
+class _Waiting:
+    name: str
+    job: Job
+    deadline: float
+    answer: asyncio.Future[bool]
+
+
+class Intake:
+    """The way into the queue. `take` from any number of requests at once; `run` is its one background task."""
+
+    def __init__(self, redis: Any, settings: Settings) -> None:
+        self._redis = redis
+        self._accept = redis.register_script(ACCEPT)
+        self._keys = Keys(settings.redis_key_prefix)
+        self._terms = Terms(settings.job_timeout, settings.retry_delays)
+        self._dedupe = settings.dedupe
+        self._patience = settings.redis_wait.total_seconds()
+        self._waiting: deque[_Waiting] = deque()
+        self._arrived = asyncio.Event()
+
+    async def take(self, name: str, job: Job) -> bool:
+        """True when the event was new and its job is queued, False when it was seen before.
+
+        Raises `NotStored` when Redis did not say so within the patience of the settings.
+        """
+        if len(self._waiting) >= _MOST_WAITING:
+            raise NotStored("too many requests wait for Redis")
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(name, job, loop.time() + self._patience, loop.create_future())
+        self._waiting.append(waiting)
+        self._arrived.set()
+        return await waiting.answer
+
+    async def run(self) -> None:
+        """Makes one trip after the other, for as long as the process lives."""
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._waiting:
+                count = min(len(self._waiting), _MOST_IN_A_TRIP)
+                await self._deliver([self._waiting.popleft() for _ in range(count)])
+
+    async def _deliver(self, batch: Sequence[_Waiting]) -> None:
+        """Tries until Redis took the batch; who has waited too long is told so and left out of the next try."""
+        loop = asyncio.get_running_loop()
+        while batch := _still_waiting(batch, loop.time()):
+            try:
+                async with asyncio.timeout_at(min(waiting.deadline for waiting in batch)):
+                    answers = await self._trip(batch)
+            except _UNREACHABLE:
+                await self._redis.connection_pool.disconnect()
+                await asyncio.sleep(_PAUSE)
+            else:
+                for waiting, is_new in zip(batch, answers, strict=True):
+                    if not waiting.answer.done():
+                        waiting.answer.set_result(is_new == 1)
+                return
+
+    async def _trip(self, batch: Sequence[_Waiting]) -> list[int]:
+        jobs = [(waiting.name, waiting.job) for waiting in batch]
+        keys, arguments = accept_call(self._keys, self._terms, jobs, at=clock.now(), dedupe=self._dedupe)
+        answers: list[int] = await self._accept(keys=keys, args=arguments)
+        return answers
+
+
+def _still_waiting(batch: Sequence[_Waiting], now: float) -> list[_Waiting]:
+    """Those whose deadline has not passed; the others get their `NotStored`."""
+    for waiting in batch:
+        if waiting.deadline <= now and not waiting.answer.done():
+            waiting.answer.set_exception(NotStored("Redis did not take the event in time"))
+    return [waiting for waiting in batch if not waiting.answer.done()]

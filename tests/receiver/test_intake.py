@@ -1,0 +1,107 @@
+"""Many requests to one trip, and what they hear when Redis is away, slow or back."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis as redis_client
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from console import embedded_redis
+from receiver.intake import Intake, NotStored
+from seamkeeper import clock, settings
+from seamkeeper.queues import Job, event_job
+
+
+@pytest.fixture
+def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded_redis.EmbeddedRedis]:
+    """A server that this test may freeze and stop."""
+    server = embedded_redis.start(tmp_path_factory.mktemp("r"))
+    yield server
+    server.stop()
+
+
+def job(name: str) -> Job:
+    """A job for an event of this name."""
+    return event_job(name, "acs_user.created", "{}", received_at=clock.now(), source="webhook", delivery="msg")
+
+
+async def take_all(url: str, names: list[str], *, patience: str = "0.4") -> list[bool | BaseException]:
+    """All at once through one intake; True, False or the error of each."""
+    told = settings.load({"REDIS_URL": url, "SEAMKEEPER_REDIS_WAIT_SECONDS": patience})
+    client = Redis.from_url(url, socket_timeout=1, retry=Retry(NoBackoff(), 0))
+    intake = Intake(client, told)
+    task = asyncio.create_task(intake.run())
+    try:
+        return await asyncio.gather(*(intake.take(name, job(name)) for name in names), return_exceptions=True)
+    finally:
+        task.cancel()
+        await client.aclose()
+
+
+def test_concurrent_requests_share_trips(redis: redis_client.Redis, redis_url: str) -> None:
+    """A thousand at once, each id twice: every id queued once, in far fewer trips than requests."""
+    names = [f"e{number % 500}" for number in range(1000)]
+    before = redis.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0)
+
+    answers = asyncio.run(take_all(redis_url, names))
+
+    trips = redis.info("commandstats")["cmdstat_evalsha"]["calls"] - before
+    assert answers.count(True) == answers.count(False) == 500
+    assert redis.llen("rq:queue:events") == 500
+    assert trips <= 20
+
+
+def test_a_script_that_redis_forgot_is_sent_again(redis: redis_client.Redis, redis_url: str) -> None:
+    """After a restart it knows no scripts."""
+    redis.script_flush()
+
+    assert asyncio.run(take_all(redis_url, ["e1"])) == [True]
+
+
+def test_a_missing_redis_is_not_stored_in_time(tmp_path: Path) -> None:
+    """Every request hears it within its patience."""
+    answers = asyncio.run(take_all(f"unix://{tmp_path}/nobody.sock", ["e1", "e2"]))
+
+    assert [type(answer) for answer in answers] == [NotStored, NotStored]
+
+
+def test_a_frozen_redis_is_not_stored_and_what_it_took_is_found_later(own_server: embedded_redis.EmbeddedRedis) -> None:
+    """The answer was lost, the write perhaps not: the retry finds the event once, never twice."""
+    assert own_server.process is not None
+    os.kill(own_server.process.pid, signal.SIGSTOP)
+    try:
+        (answer,) = asyncio.run(take_all(own_server.url, ["e1"]))
+    finally:
+        os.kill(own_server.process.pid, signal.SIGCONT)
+
+    again = asyncio.run(take_all(own_server.url, ["e1"]))
+
+    assert isinstance(answer, NotStored)
+    assert again in ([True], [False])
+    with redis_client.Redis(unix_socket_path=str(own_server.socket)) as client:
+        assert client.lrange("rq:queue:events", 0, -1) == [b"e1"]
+
+
+def test_a_blip_is_absorbed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Redis comes up within the patience: the sender hears 204, not 503."""
+    folder = tmp_path_factory.mktemp("r")
+    socket = folder / "redis.sock"
+
+    async def scenario() -> tuple[list[bool | BaseException], embedded_redis.EmbeddedRedis]:
+        waiting = asyncio.create_task(take_all(f"unix://{socket}", ["e1"], patience="20"))
+        await asyncio.sleep(0.2)
+        server = await asyncio.to_thread(embedded_redis.start, folder)
+        return await waiting, server
+
+    answers, server = asyncio.run(scenario())
+    server.stop()
+
+    assert answers == [True]
