@@ -34,8 +34,8 @@ class Courier:
 
         outbox.on_change = wake
         try:
-            async with httpx.AsyncClient(timeout=self._time_out, trust_env=False) as client:
-                await asyncio.to_thread(signing.load)
+            await self._until_needed()
+            async with httpx.AsyncClient(timeout=None, trust_env=False) as client:  # noqa: S113 - `_attempt` has one
                 while True:
                     self._wake.clear()
                     for job in outbox.take():
@@ -47,9 +47,17 @@ class Courier:
             outbox.on_change = lambda: None
             await self._stop()
 
+    async def _until_needed(self) -> None:
+        """Most worlds in tests never deliver anything, and the libraries for it are slow to load."""
+        while not self._world.outbox.waiting():
+            self._wake.clear()
+            await self._sleep(None)
+        await asyncio.to_thread(signing.load)
+
     async def _sleep(self, seconds: float | None) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), 0.5 if seconds is None else min(seconds, 0.5))
+        with contextlib.suppress(TimeoutError):  # not wait_for: in Python 3.11 it may swallow a cancellation
+            async with asyncio.timeout(0.5 if seconds is None else min(seconds, 0.5)):
+                await self._wake.wait()
 
     async def _stop(self) -> None:
         for task in self._tasks:
@@ -73,9 +81,9 @@ class Courier:
         )
         headers |= {"content-type": "application/json", "user-agent": USER_AGENT}
         try:
-            async with asyncio.timeout(self._time_out):
+            async with asyncio.timeout(self._time_out):  # for the whole answer, where httpx would count each read
                 answer = await client.post(webhook.url, content=job.message.body, headers=headers)
-        except (TimeoutError, httpx.TimeoutException):
+        except TimeoutError:
             return Outcome(None, TIMED_OUT)
         except (httpx.HTTPError, httpx.InvalidURL, OSError):
             return Outcome(None, REFUSED)

@@ -108,6 +108,7 @@ class Outbox:
         self._waiting: list[tuple[float, int, Job]] = []
         self._window: list[Job] = []
         self._window_since = 0.0
+        self._forgotten: set[str] = set()
         self._in_flight = 0
         self._count = 0
         self._log: deque[Attempt] = deque(maxlen=keep)
@@ -152,13 +153,14 @@ class Outbox:
         message = job.message
         with self._changed:
             self._in_flight -= 1
-            wait = None if outcome.is_success or outcome.is_abort else self._wait_after(job, outcome)
+            is_over = outcome.is_success or outcome.is_abort or message.webhook_id in self._forgotten
+            wait = None if is_over else self._wait_after(job, outcome)
             if outcome.is_success:
                 message.state = "delivered"
             elif wait is not None:
                 self._plan(Job(message, job.attempt + 1), wait)
             elif message.state != "delivered":
-                message.state = "aborted" if outcome.is_abort else "failed"
+                message.state = "aborted" if is_over else "failed"
             self._log.append(_line(job, outcome, wait))
             self._changed.notify_all()
         self.on_change()
@@ -176,6 +178,7 @@ class Outbox:
     def forget(self, webhook_id: str) -> None:
         """Make no more attempts for a webhook that was removed or disabled (Seam, webhooks)."""
         with self._changed:
+            self._forgotten.add(webhook_id)
             self._waiting = [each for each in self._waiting if each[2].message.webhook_id != webhook_id]
             heapq.heapify(self._waiting)
             self._window = [job for job in self._window if job.message.webhook_id != webhook_id]

@@ -5,7 +5,6 @@ import contextlib
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -36,17 +35,14 @@ def running(world: World | None = None, *, host: str = "127.0.0.1", **values: An
     """
     world = world or World(**values)
     listener = _listen(host, 0)
-    server = uvicorn.Server(_config(world))
+    server = _Threaded(_config(world))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="simulator", daemon=True)
     thread.start()
     try:
-        while not server.started and thread.is_alive():
-            time.sleep(0.002)
-        if not server.started:
-            raise RuntimeError("the simulator did not start")
+        server.wait_until_started()
         yield Running(_url(listener), world)
     finally:
-        server.should_exit = True
+        server.stop()
         thread.join()
         listener.close()
 
@@ -57,6 +53,50 @@ def serve(world: World, *, host: str, port: int, on_listening: Callable[[str], N
     with contextlib.closing(listener):
         server = _Program(_config(world), lambda: on_listening(_url(listener)))
         asyncio.run(_serve(server, listener))
+
+
+class _Threaded(uvicorn.Server):
+    """A server that starts and stops within milliseconds: uvicorn's own sleeps 0.1 s here and there, in each test."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._decided = threading.Event()
+        self._stopping: asyncio.Event | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def wait_until_started(self) -> None:
+        """Raises RuntimeError when the start failed."""
+        if not self._decided.wait(10) or not self.started:
+            raise RuntimeError("the simulator did not start")
+
+    def stop(self) -> None:
+        """End the server from another thread."""
+        self.should_exit = True
+        if self._loop is not None and self._stopping is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended by itself
+                self._loop.call_soon_threadsafe(self._stopping.set)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            await super().startup(sockets=sockets)
+        finally:
+            self._decided.set()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        if self._stopping is not None and not self.should_exit:
+            await self._stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for each in self.servers:
+            each.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        for task in list(self.server_state.tasks):  # a slow answer, which nobody waits for any more
+            task.cancel()
+        await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
+        await self.lifespan.shutdown()
 
 
 class _Program(uvicorn.Server):

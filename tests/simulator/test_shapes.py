@@ -97,17 +97,15 @@ def test_every_event_fits_the_schema(schema: dict[str, Any]) -> None:
 
     found = {event.body["event_type"]: _event_misfits(event.body, schema) for event in world.events}
 
-    assert found == dict.fromkeys(
-        [
-            "acs_user.created",
-            "acs_credential.issued",
-            "acs_credential.deleted",
-            "acs_system.disconnected",
-            "acs_system.connected",
-            "acs_user.deleted",
-        ],
-        [],
-    )
+    assert list(found) == [
+        "acs_user.created",
+        "acs_credential.issued",
+        "acs_credential.deleted",
+        "acs_system.disconnected",
+        "acs_system.connected",
+        "acs_user.deleted",
+    ]
+    assert not any(found.values())
 
 
 def _event_misfits(body: dict[str, Any], schema: dict[str, Any]) -> list[str]:
