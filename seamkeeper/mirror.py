@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -156,6 +156,13 @@ def list_users(
     rows = connection.execute(query.order_by(acs_users.c.acs_user_id).limit(limit)).mappings()
     names = ("acs_user_id", "acs_system_id", "display_name", "sync", "health", "reason", "drift", "read_at")
     return [{name: plain(row[name]) for name in names} for row in rows]
+
+
+def display_names(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str, str]:
+    """acs_user_id -> the name people know, for the users of one page; users without one are left out."""
+    query = select(acs_users.c.acs_user_id, acs_users.c.display_name, acs_users.c.full_name)
+    rows = connection.execute(query.where(acs_users.c.acs_user_id.in_(acs_user_ids))).tuples()
+    return {acs_user_id: name for acs_user_id, display, full in rows if (name := display or full)}
 
 
 def needing_attention(connection: Connection, *, limit: int = 8) -> list[dict[str, Any]]:
