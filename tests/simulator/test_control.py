@@ -17,7 +17,7 @@ from .conftest import Receiver
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "simulator.md"
 
 
-def _post(sim: Running, path: str, **body: Any) -> dict[str, Any]:
+def _post(sim: Running, path: str, /, **body: Any) -> dict[str, Any]:
     answer = httpx.post(f"{sim.url}/_simulator{path}", json=body)
     assert answer.status_code == 200, answer.text
     parsed: dict[str, Any] = answer.json()
