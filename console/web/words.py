@@ -1,0 +1,103 @@
+"""How values become words on a page: times, numbers, states, ids."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from seamkeeper import clock
+
+# What a state means to the eye. The word always stands beside the colour.
+_TONES = {
+    "good": ("done", "ok", "in_sync", "finished", "idle"),
+    "busy": ("running", "started", "busy", "applying", "queued", "received", "scheduled", "retry"),
+    "warn": ("retrying", "warning", "drifted", "paused", "suspended", "deferred"),
+    "bad": ("dead", "error", "failed", "lost", "refused", "stopped"),
+}
+_TONE_OF = {state: tone for tone, states in _TONES.items() for state in states}
+_STEPS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def tone(state: str) -> str:
+    """The colour of a state: good, busy, warn, bad, or quiet for all that asks for nothing."""
+    return _TONE_OF.get(state, "quiet")
+
+
+def lasting(seconds: float | None) -> str:
+    """A duration in its largest unit: `3.4 s`, `12 min`, `2 h`, `5 d`."""
+    if seconds is None:
+        return "–"
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f} s"
+    size, unit = next((size, unit) for size, unit in _STEPS if seconds >= size)
+    return f"{seconds / size:.0f} {unit}" if seconds / size >= 10 or size == 1 else f"{seconds / size:.1f} {unit}"
+
+
+def ago(value: str | datetime) -> str:
+    """An instant seen from now: `12 s ago`, `in 3 min`."""
+    seconds = (clock.now() - instant(value)).total_seconds()
+    if abs(seconds) < 1:
+        return "now"
+    size, unit = next((size, unit) for size, unit in _STEPS if abs(seconds) >= size)
+    words = f"{abs(seconds) // size:.0f} {unit}"
+    return f"{words} ago" if seconds > 0 else f"in {words}"
+
+
+def exact(value: str | datetime) -> str:
+    """An instant as people write it: `2026-11-22 08:30:00.123 UTC`."""
+    return f"{instant(value):%Y-%m-%d %H:%M:%S}.{instant(value).microsecond // 1000:03d} UTC"
+
+
+def instant(value: str | datetime) -> datetime:
+    """An instant from what the queries give."""
+    return value if isinstance(value, datetime) else clock.parse(value)
+
+
+def number(value: float) -> str:
+    """A whole number with thousands apart: `2,381`."""
+    return f"{value:,.0f}"
+
+
+def plain(state: str) -> str:
+    """A state as two words instead of one name: `in sync`."""
+    return state.replace("_", " ")
+
+
+def value_text(value: Any) -> str:
+    """A field of a user as people read it."""
+    if isinstance(value, Mapping) and set(value) <= {"starts_at", "ends_at"} and value:
+        return f"{value.get('starts_at') or 'open'} → {value.get('ends_at') or 'open'}"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def pretty(value: Any) -> str:
+    """JSON as people read it. Text is parsed first, and shown as it is when it cannot be."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return str(value)
+    try:
+        return json.dumps(value, indent=2, ensure_ascii=False, default=str)
+    except (ValueError, RecursionError):
+        return str(value)
+
+
+def segment(value: str) -> str:
+    """A name as one segment of an address."""
+    return quote(value, safe="")
+
+
+def link(path: str, query: Mapping[str, str] | None = None, **changes: str | None) -> str:
+    """An address with the filter of this page, changed; what is empty is left out."""
+    asked = {name: value for name, value in {**(query or {}), **changes}.items() if value}
+    return f"{path}?{urlencode(asked)}" if asked else path
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    "tone": tone, "lasting": lasting, "ago": ago, "exact": exact, "number": number,
+    "plain": plain, "value_text": value_text, "pretty": pretty, "segment": segment, "instant": instant,
+}  # fmt: skip
