@@ -16,7 +16,11 @@ def main(arguments: list[str] | None = None) -> int:
     if (given.deliver_to is None) != (given.secret is None):
         parser.error("--deliver-to and --secret belong together")
     try:
-        serve(_world(given), host=given.host, port=given.port, on_listening=_say_where)
+        world = _world(given)
+    except ValueError as exc:
+        parser.error(str(exc))
+    try:
+        serve(world, host=given.host, port=given.port, on_listening=_say_where)
     except OSError as exc:
         print(f"simulator: cannot listen on {given.host}:{given.port}: {exc.strerror}", file=sys.stderr)  # noqa: T201
         return 1

@@ -49,7 +49,8 @@ def create_app(world: World) -> Starlette:
         return response
 
     async def health(request: Request) -> Response:
-        return JSONResponse({"ok": True, "service_health_statuses": [], "service_name": "simulator"})
+        headers = {"seam-request-id": world.new_request_id()}
+        return JSONResponse({"ok": True, "service_name": "simulator"}, headers=headers)
 
     routes = [
         *api.routes(world),

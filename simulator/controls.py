@@ -84,8 +84,11 @@ class Controls:
             raise ValueError(f"unknown setting {', '.join(sorted(unknown))}")
         if values.get("brand", settings.brand) not in get_args(Brand):
             raise ValueError(f"brand is one of {', '.join(get_args(Brand))}")
-        for name, value in values.items():
-            setattr(settings, name, type(getattr(settings, name))(value))
+        wanted = {name: type(getattr(settings, name))(value) for name, value in values.items()}
+        if wanted.get("copies", 1) < 1 or wanted.get("concurrency", 1) < 1 or not 0 <= wanted.get("loss", 0) <= 1:
+            raise ValueError("copies and concurrency are at least 1, loss is from 0 to 1")
+        for name, value in wanted.items():
+            setattr(settings, name, value)
         self._world.outbox.on_change()
         return {"settings": asdict(settings)}
 

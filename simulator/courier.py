@@ -49,7 +49,7 @@ class Courier:
 
     async def _until_needed(self) -> None:
         """Most worlds in tests never deliver anything, and the libraries for it are slow to load."""
-        while not self._world.outbox.waiting():
+        while not self._world.webhooks:
             self._wake.clear()
             await self._sleep(None)
         await asyncio.to_thread(signing.load)

@@ -132,7 +132,7 @@ def _config(world: World) -> uvicorn.Config:
         lifespan="on",
         access_log=False,
         log_config=None,
-        log_level="critical",
+        log_level="error",
         timeout_graceful_shutdown=1,
     )
 

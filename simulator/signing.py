@@ -1,5 +1,6 @@
 """How are deliveries signed?"""
 
+import base64
 import importlib
 from collections.abc import Iterable
 from datetime import datetime
@@ -24,6 +25,16 @@ def headers(
         f"{brand}-timestamp": str(int(at.timestamp())),
         f"{brand}-signature": " ".join(signatures),
     }
+
+
+def check_secret(secret: str) -> None:
+    """Raises ValueError unless the secret is `whsec_` and base64; the library would sign with anything."""
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError as exc:
+        raise ValueError("the secret of a webhook is whsec_ followed by base64") from exc
+    if not secret.startswith("whsec_") or not key:
+        raise ValueError("the secret of a webhook is whsec_ followed by base64")
 
 
 def load() -> None:

@@ -18,6 +18,7 @@ from .people import someone
 from .records import Credential, Event, Identity, Issue, IssueKind, Json, System, User, Webhook
 from .refusals import not_found
 from .requests_log import RequestLog
+from .signing import check_secret
 
 API_KEY = "seam_test_simulator_key"
 PERSONAL_ACCESS_TOKEN = "seam_at_simulator_token"  # noqa: S105 - opens nothing but a simulator
@@ -142,10 +143,16 @@ class State:
             return event
 
     def add_webhook(self, url: str, event_types: list[str] | None = None, secret: str | None = None) -> Webhook:
-        """Register an endpoint; without a secret a new one is made. Only later events are delivered to it."""
+        """Register an endpoint; without a secret a new one is made. Only later events are delivered to it.
+
+        Raises ValueError for a secret that is not `whsec_` and base64.
+        """
+        if secret is not None:
+            check_secret(secret)
         with self.lock:
             webhook = Webhook(self.new_id(), url, list(event_types or ["*"]), [secret or self._new_secret()])
             self.webhooks[webhook.webhook_id] = webhook
+            self.outbox.on_change()
             return webhook
 
     def remove_webhook(self, webhook_id: str) -> None:

@@ -12,20 +12,20 @@ from simulator import control
 from simulator.serve import Running
 from simulator.world import World
 
-from .conftest import Receiver
+from .conftest import NO_TLS, Receiver
 
 DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "simulator.md"
 
 
 def _post(sim: Running, path: str, /, **body: Any) -> dict[str, Any]:
-    answer = httpx.post(f"{sim.url}/_simulator{path}", json=body)
+    answer = httpx.post(f"{sim.url}/_simulator{path}", json=body, verify=NO_TLS)
     assert answer.status_code == 200, answer.text
     parsed: dict[str, Any] = answer.json()
     return parsed
 
 
-def _get(sim: Running, path: str, **params: str) -> dict[str, Any]:
-    parsed: dict[str, Any] = httpx.get(f"{sim.url}/_simulator{path}", params=params).json()
+def _get(sim: Running, path: str, /, **params: str) -> dict[str, Any]:
+    parsed: dict[str, Any] = httpx.get(f"{sim.url}/_simulator{path}", params=params, verify=NO_TLS).json()
     return parsed
 
 
@@ -139,6 +139,8 @@ def test_switches(sim: Running) -> None:
         ("/credentials/delete", {"acs_credential_id": "none"}, 404),
         ("/deliveries/settings", {"copy": 2}, 400),
         ("/deliveries/settings", {"brand": "other"}, 400),
+        ("/deliveries/settings", {"copies": 0}, 400),
+        ("/deliveries/settings", {"loss": 2}, 400),
         ("/faults/add", {"kind": "explode"}, 400),
         ("/speed", {"speed": 0}, 400),
         ("/alive", [], 400),
@@ -147,7 +149,7 @@ def test_switches(sim: Running) -> None:
 )
 def test_mistakes_are_told(sim: Running, path: str, body: Any, status: int) -> None:
     """With a message; nothing ends in a 500."""
-    answer = httpx.post(f"{sim.url}/_simulator{path}", json=body)
+    answer = httpx.post(f"{sim.url}/_simulator{path}", json=body, verify=NO_TLS)
 
     assert answer.status_code == status
     assert answer.json()["message"]

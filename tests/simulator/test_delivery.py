@@ -131,7 +131,12 @@ def test_nothing_is_lost_while_the_receiver_is_down(sim: Running, receiver: Rece
 def test_a_receiver_that_hangs_times_out(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """No answer in time is a failure after which Svix slows down."""
     monkeypatch.setattr(Courier.__init__, "__kwdefaults__", {"time_out": 0.1})
-    receiver.answer = lambda n: time.sleep(0.3) or 204
+
+    def hang(n: int) -> int:
+        time.sleep(0.3)
+        return 204
+
+    receiver.answer = hang
     with running() as sim:
         sim.world.add_webhook(receiver.url)
 

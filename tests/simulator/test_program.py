@@ -16,6 +16,7 @@ import svix.webhooks
 
 from .conftest import Receiver
 
+NO_SECRET = ["--deliver-to", "http://127.0.0.1:9/", "--secret", "mySecret"]
 LINE = re.compile(r"simulator listening on (http://127\.0\.0\.1:\d+)\n")
 
 
@@ -70,7 +71,7 @@ def test_life_is_told_on_stderr(receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--speed", "0"], ["--deliver-to", "http://127.0.0.1:9/"], ["--colour"]], ids=" ".join
+    "arguments", [["--speed", "0"], ["--deliver-to", "http://127.0.0.1:9/"], NO_SECRET, ["--colour"]], ids=" ".join
 )
 def test_wrong_arguments_are_refused(arguments: list[str]) -> None:
     """With 2, as programs do."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from seam import NULL, Seam, SeamHttpApiError, SeamHttpInvalidInputError, SeamHttpUnauthorizedError
+from seam import NULL, Seam
+from seam.exceptions import SeamHttpApiError, SeamHttpInvalidInputError, SeamHttpUnauthorizedError
 
 from simulator.serve import Running
 
