@@ -17,7 +17,7 @@ from .answers import faulty, refused
 from .faults import Fault
 from .params import Param, from_query, read_params
 from .records import Json
-from .refusals import Refusal, invalid, unauthorized
+from .refusals import Refusal, unauthorized
 from .requests_log import Seen
 from .world import World
 
@@ -65,58 +65,54 @@ def routes(world: World) -> list[Route]:
 def _endpoint(world: World, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         started, at, request_id = time.monotonic(), world.now(), world.new_request_id()
-        given, mistake = await _read(request, operation.params)
+        given = await _read(request, operation.params)
         fault = world.faults.take(operation.path)
         if fault is not None and fault.seconds:
             await asyncio.sleep(fault.seconds)
-        response = _respond(world, operation, request, given, mistake, fault, request_id)
+        response = _respond(fault, request_id, lambda: _answer(world, operation, request, given))
         response.headers["seam-request-id"] = request_id
         seconds = time.monotonic() - started
-        seen = Seen(at, request.method, operation.path, given, response.status_code, seconds, request_id)
+        seen = Seen(at, request.method, operation.path, given or {}, response.status_code, seconds, request_id)
         world.requests.add(seen)
         return response
 
     return endpoint
 
 
-async def _read(request: Request, spec: Mapping[str, Param]) -> tuple[Json, Refusal | None]:
-    """The parameters as they were sent: a JSON object, or the query when there is no body."""
+async def _read(request: Request, spec: Mapping[str, Param]) -> Json | None:
+    """The parameters as they were sent: a JSON object, or the query when there is no body. None if it is no object."""
     body = await request.body()
     if not body:
-        return from_query(spec, parse_qsl(request.url.query, keep_blank_values=True)), None
+        return from_query(spec, parse_qsl(request.url.query, keep_blank_values=True))
     try:
         given = json.loads(body)
     except ValueError:
-        return {}, Refusal(400, "invalid_json", "The request body is not valid JSON")
-    if not isinstance(given, dict):
-        return {}, invalid({"": ["Expected object"]})
-    return given, None
+        return None
+    return given if isinstance(given, dict) else None
 
 
-def _respond(
-    world: World,
-    operation: Operation,
-    request: Request,
-    given: Json,
-    mistake: Refusal | None,
-    fault: Fault | None,
-    request_id: str,
-) -> Response:
+def _respond(fault: Fault | None, request_id: str, answer: Callable[[], Json]) -> Response:
+    """The proper answer, unless a fault takes its place; a late fault only hides it."""
     is_broken = fault is not None and fault.kind != "slow"
     if fault is not None and is_broken and not fault.is_late:
         return faulty(fault, request_id)
     try:
-        if not _is_authorized(world, request):
-            raise unauthorized()
-        if mistake is not None:
-            raise mistake
-        with world.lock:
-            world.settle()
-            answer = operation.answer(world, read_params(operation.params, given), str(request.base_url).rstrip("/"))
-        response: Response = JSONResponse({**answer, "ok": True})
+        response: Response = JSONResponse({**answer(), "ok": True})
     except Refusal as refusal:
         response = refused(refusal, request_id)
     return faulty(fault, request_id) if fault is not None and is_broken else response
+
+
+def _answer(world: World, operation: Operation, request: Request, given: Json | None) -> Json:
+    """What the operation gives. Raises Refusal."""
+    if not _is_authorized(world, request):
+        raise unauthorized()
+    if given is None:
+        raise Refusal(400, "invalid_json", "The request body is not a JSON object")
+    params = read_params(operation.params, given)
+    with world.lock:
+        world.settle()
+        return operation.answer(world, params, str(request.base_url).rstrip("/"))
 
 
 def _is_authorized(world: World, request: Request) -> bool:

@@ -52,11 +52,11 @@ def _object_misfits(value: dict[str, Any], properties: dict[str, Any], where: st
 def _has_format(value: str, schema: dict[str, Any]) -> bool:
     kind = schema.get("format")
     if kind == "uuid":
-        return str(uuid.UUID(value)) == value
+        return value == f"{uuid.UUID(value)}"
     if kind == "date-time":
         return MOMENT.fullmatch(value) is not None
     if kind == "email":
         return "@" in value
     if kind == "uri":
         return urlsplit(value).scheme in ("http", "https")
-    return len(value) >= schema.get("minLength", 0)
+    return len(value) >= int(schema.get("minLength", 0))

@@ -156,7 +156,9 @@ def test_pages_follow_each_other(sim: Running, client: httpx.Client) -> None:
         sim.world.add_user()
     params: dict[str, Any] = {"limit": 3, "acs_system_id": sim.world.acs_system_id}
 
-    sizes, ids, cursor = [], [], None
+    sizes: list[int] = []
+    ids: list[str] = []
+    cursor: str | None = None
     while cursor is not None or not sizes:
         page = client.get("/acs/users/list", params={**params, **({"page_cursor": cursor} if cursor else {})}).json()
         ids += [user["acs_user_id"] for user in page["acs_users"]]
