@@ -18,6 +18,13 @@ FAILED_TO_UPDATE = ("failed_to_update_on_acs_system", "The user could not be upd
 class Mutations(State):
     """The writing half of Seam's API. Each method answers at once; `settle` carries out what is due."""
 
+    def user(self, acs_user_id: str) -> Json | None:
+        """The user as Seam's API would answer it now; None when there is no such user."""
+        with self.lock:
+            self.settle()
+            record = self.users.get(acs_user_id)
+            return None if record is None else self.shape(record)
+
     def create_user(self, acs_system_id: str, **values: Any) -> User:
         """A user that is there at once with the mutation `creating`; `acs_user.created` is sent when it is through."""
         with self.lock:
@@ -31,7 +38,7 @@ class Mutations(State):
         `hid_acs_system_id` has no mutation code (Seam, acs_user object) and is taken over at once.
         """
         with self.lock:
-            changed = {name: value for name, value in changes.items() if getattr(user, name) != value}
+            changed = {name: value for name, value in changes.items() if _on_its_way(user, name) != value}
             if "hid_acs_system_id" in changed:
                 user.hid_acs_system_id = changed.pop("hid_acs_system_id")
             information = {name: value for name, value in changed.items() if name in INFORMATION}
@@ -43,7 +50,7 @@ class Mutations(State):
     def suspend_user(self, user: User, is_suspended: bool) -> None:
         """Accept a suspension, or the end of one."""
         with self.lock:
-            if user.is_suspended != is_suspended:
+            if _on_its_way(user, "is_suspended") != is_suspended:
                 self._add_pending(user, "updating_suspension_state", {"is_suspended": is_suspended})
 
     def delete_user(self, user: User) -> None:
@@ -121,3 +128,9 @@ class Mutations(State):
             for other in self.users.values()
             if other is not user
         )
+
+
+def _on_its_way(user: User, name: str) -> Any:
+    """The value that a field will have when everything pending is through: the last write wins."""
+    values = [pending.after[name] for pending in user.pending if name in pending.after]
+    return values[-1] if values else getattr(user, name)

@@ -118,12 +118,6 @@ class State:
                 self.emit("acs_user.created", **events.of_user(user, self.system_of(user)))
             return user.acs_user_id
 
-    def user(self, acs_user_id: str) -> Json | None:
-        """The user as Seam's API would answer it now; None when there is no such user."""
-        with self.lock:
-            record = self.users.get(acs_user_id)
-            return None if record is None else self.shape(record)
-
     def shape(self, user: User) -> Json:
         """The acs_user resource of a record."""
         return shapes.acs_user(user, self.system_of(user), workspace_id=self.workspace_id)

@@ -80,6 +80,21 @@ def test_what_is_there_already_is_not_pending(sim: Running, client: httpx.Client
     assert _pending(sim.world.user(id)) == []
 
 
+def test_the_last_write_wins(sim: Running, client: httpx.Client) -> None:
+    """Taking a pending change back is a change, though the old value still shows."""
+    id = _first(sim)
+    old = sim.world.find_user(id).full_name
+
+    client.patch("/acs/users/update", json={"acs_user_id": id, "full_name": "Ada"})
+    client.patch("/acs/users/update", json={"acs_user_id": id, "full_name": "Ada"})
+    client.patch("/acs/users/update", json={"acs_user_id": id, "full_name": old})
+    waiting = _pending(sim.world.user(id))
+    sim.world.drain()
+
+    assert waiting == ["updating_user_information"] * 2
+    assert sim.world.find_user(id).full_name == old
+
+
 def test_a_failed_update_leaves_an_error_until_one_succeeds(sim: Running, client: httpx.Client) -> None:
     """The mutation goes, the old value stays; the next success clears the error."""
     id = _first(sim)
