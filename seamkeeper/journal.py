@@ -55,6 +55,12 @@ def settle(connection: Connection, event_id: str, status: str, *, reason: str | 
     connection.execute(update(events).where(events.c.event_id == event_id).values(values))
 
 
+def saw_deletion(connection: Connection, acs_user_id: str) -> bool:
+    """True when an `acs_user.deleted` about this user ever came."""
+    is_deletion = (events.c.acs_user_id == acs_user_id) & (events.c.event_type == "acs_user.deleted")
+    return connection.execute(select(events.c.event_id).where(is_deletion).limit(1)).first() is not None
+
+
 def begin_attempt(
     connection: Connection, *, job_id: str, job: str, event_id: str | None = None, acs_user_id: str | None = None
 ) -> int:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, and_, func, or_, select, update
 
-from seamkeeper.database import acs_users, plain, upsert
+from seamkeeper.database import acs_users, desired_users, plain, upsert
 from seamkeeper.desired import desired_of
 from seamkeeper.history import open_issues
 from seamkeeper.users import observed_value
@@ -107,12 +107,16 @@ def is_newer(before: Standing, read_at: datetime) -> bool:
     return before.read_at is None or read_at > before.read_at
 
 
-def users_of_system(connection: Connection, acs_system_id: str) -> dict[str, str]:
-    """acs_user_id -> digest-free standing (`ok`, `error`, …) of the users of a system that are not gone."""
-    query = select(acs_users.c.acs_user_id, acs_users.c.health).where(
-        acs_users.c.acs_system_id == acs_system_id, acs_users.c.deleted_at.is_(None)
-    )
-    return {row.acs_user_id: row.health for row in connection.execute(query)}
+def observed_of_system(connection: Connection, acs_system_id: str) -> dict[str, Mapping[str, Any] | None]:
+    """acs_user_id -> raw JSON of the users of a system who are there; None for those who are not as they should be,
+    or whose desired state is newer than our read."""
+    joined = acs_users.outerjoin(desired_users, acs_users.c.acs_user_id == desired_users.c.acs_user_id)
+    is_managed = desired_users.c.acs_user_id.is_not(None)
+    is_stale = or_(desired_users.c.updated_at.is_(None), desired_users.c.updated_at > acs_users.c.read_at)
+    is_open = and_(is_managed, or_(acs_users.c.sync != "in_sync", is_stale))
+    there = (acs_users.c.acs_system_id == acs_system_id) & acs_users.c.deleted_at.is_(None)
+    query = select(acs_users.c.acs_user_id, acs_users.c.observed, is_open).select_from(joined).where(there)
+    return {acs_user_id: None if needs else raw for acs_user_id, raw, needs in connection.execute(query)}
 
 
 def find_user(connection: Connection, acs_user_id: str) -> dict[str, Any] | None:

@@ -40,6 +40,7 @@ class Settings:
     seam_timeout: timedelta = timedelta(seconds=10)
     job_timeout: timedelta = timedelta(seconds=60)
     retry_delays: tuple[int, ...] = (5, 15, 60, 300, 900, 3600)
+    reread_delays: tuple[int, ...] = (5, 15, 60, 300, 1800)
     maintenance: timedelta = timedelta(seconds=10)
     log_format: Literal["auto", "json", "console"] = "auto"
     data_dir: Path = Path("data")
@@ -171,6 +172,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("SEAMKEEPER_JOB_TIMEOUT_SECONDS", "job_timeout", _duration("seconds"), "Longest run of one job"),
     Setting("SEAMKEEPER_RETRY_DELAYS", "retry_delays", _delays,
             "Seconds before each new try of a job that failed for now; ±20 % jitter; after the last one it is dead"),
+    Setting("SEAMKEEPER_REREAD_DELAYS", "reread_delays", _delays,
+            "Seconds after which a user is read again while a change is under way at Seam"),
     Setting("SEAMKEEPER_MAINTENANCE_SECONDS", "maintenance", _duration("seconds"),
             "How often jobs of dead workers are looked for (RQ's own default is 600)"),
     Setting("SEAMKEEPER_LOG_FORMAT", "log_format", _one_of("auto", "json", "console"),

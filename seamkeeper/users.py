@@ -91,13 +91,18 @@ def health(observed: Observed | None) -> str:
 
 def why_not_repairable(observed: Observed) -> str | None:
     """A reason not to write to this user whatever differs, from Seam's documentation of the codes; else None."""
-    if "being_deleted" in codes(observed, "warning") or _is_deleting(observed):
+    if "being_deleted" in codes(observed, "warning") or is_deleting(observed):
         return "the user is being deleted"
     if "deleted_externally" in codes(observed, "error"):
         return "the user was deleted at the provider; an update cannot bring a user back"
     if "latch_resident_user" in codes(observed, "warning"):
         return "the user is managed in Latch Mission Control and read-only here"
     return None
+
+
+def is_deleting(observed: Observed) -> bool:
+    """True while Seam carries out a deletion."""
+    return any(mutation.get("mutation_code") == "deleting" for mutation in _entries(observed, "pending_mutations"))
 
 
 def mistakes(desired: Desired, *, at: datetime) -> dict[str, str]:
@@ -188,10 +193,6 @@ def _instant(value: Any) -> Any:
         return clock.parse(value) if value is not None else None
     except (ValueError, OverflowError):
         return value
-
-
-def _is_deleting(observed: Observed) -> bool:
-    return any(mutation.get("mutation_code") == "deleting" for mutation in _entries(observed, "pending_mutations"))
 
 
 def _entries(observed: Observed, name: str) -> list[Mapping[str, Any]]:

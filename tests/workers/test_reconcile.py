@@ -1,0 +1,452 @@
+"""From an event to a repaired person, at the simulator, on both databases: the state of the world after it."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from seamkeeper import clock, database, history
+from seamkeeper.queues import unreadable_job
+from simulator.serve import Running
+from tests.signing import event
+from tests.workers.conftest import Floor
+
+SCHEDULE = {"starts_at": "2026-11-01T10:00:00.000Z", "ends_at": "2099-12-01T10:00:00.000Z"}
+UPDATE = "/acs/users/update"
+
+
+def updates(sim: Running) -> list[dict[str, Any]]:
+    """The bodies of the updates that Seam was sent."""
+    return [seen.params for seen in sim.world.requests.list(UPDATE)]
+
+
+def history_of(floor: Floor, acs_user_id: str) -> list[str]:
+    """What was found and done, oldest first."""
+    with database.reading(floor.engine) as connection:
+        return [line["what"] for line in reversed(history.history(connection, acs_user_id))]
+
+
+def test_a_drifted_user_is_repaired(floor: Floor, sim: Running) -> None:
+    """One update with the drifted fields only, chosen by acs_user_id; then Seam shows what is desired."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe", phone_number="+15555550222")
+    floor.want(acs_user_id, full_name="Jack Doe", phone_number="+15555550100")
+
+    shown = floor.happened("acs_user.created", acs_user_id)
+
+    assert (shown["status"], shown["source"], shown["attempts"][0]["outcome"]) == ("done", "webhook", "ok")
+    assert updates(sim) == [{"acs_user_id": acs_user_id, "phone_number": "+15555550100"}]
+    user = floor.user(acs_user_id)
+    assert (user["sync"], user["drift"], user["observed"]["phone_number"]) == ("in_sync", {}, "+15555550100")
+    assert history_of(floor, acs_user_id) == [
+        "acs_user.appeared", "acs_user.drifted", UPDATE, "acs_user.changed", "acs_user.in_sync",
+    ]  # fmt: skip
+
+
+def test_accepted_is_not_applied(floor: Floor, sim: Running) -> None:
+    """After the update the user is `applying`, and is not written to again while the mutation leads there."""
+    sim.world.settings.is_holding = True
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jane Doe")
+
+    for _ in range(3):
+        floor.happened("acs_user.created", acs_user_id)
+
+    assert floor.user(acs_user_id)["sync"] == "applying"
+    assert len(updates(sim)) == 1
+    sim.world.drain()
+    floor.happened("acs_user.created", acs_user_id)
+    assert floor.user(acs_user_id)["sync"] == "in_sync"
+
+
+def test_a_schedule_is_repaired_and_removed(floor: Floor, sim: Running) -> None:
+    """Both ends are sent; null takes the schedule away."""
+    acs_user_id = sim.world.add_user(access_schedule=None)
+
+    floor.want(acs_user_id, access_schedule=SCHEDULE)
+    floor.happened("acs_user.created", acs_user_id)
+    with_schedule = floor.user(acs_user_id)
+    floor.want(acs_user_id, access_schedule=None)
+    floor.happened("acs_user.created", acs_user_id)
+
+    assert with_schedule["sync"] == "in_sync"
+    assert updates(sim) == [
+        {"acs_user_id": acs_user_id, "access_schedule": SCHEDULE},
+        {"acs_user_id": acs_user_id, "access_schedule": None},
+    ]
+    assert floor.user(acs_user_id)["observed"].get("access_schedule") is None
+
+
+def test_nothing_is_written_to_a_user_of_whom_nothing_is_desired(floor: Floor, sim: Running) -> None:
+    """The mirror holds them all the same."""
+    acs_user_id = sim.world.add_user()
+
+    floor.happened("acs_user.created", acs_user_id)
+
+    user = floor.user(acs_user_id)
+    assert (user["sync"], user["health"], user["desired"]) == ("unknown", "ok", {})
+    assert user["observed"] == sim.world.user(acs_user_id)
+    assert updates(sim) == []
+
+
+def test_a_deleted_user_becomes_a_tombstone_and_is_not_written_to(floor: Floor, sim: Running) -> None:
+    """Also when their values had drifted before."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.happened("acs_user.created", acs_user_id)
+    floor.want(acs_user_id, full_name="Jane Doe")
+    sim.world.delete_at_provider(acs_user_id)
+
+    floor.happened("acs_user.deleted", acs_user_id)
+
+    user = floor.user(acs_user_id)
+    assert (user["health"], user["sync"], user["drift"]) == ("deleted", "unknown", {})
+    assert user["deleted_at"] is not None
+    assert updates(sim) == []
+
+
+def test_a_late_created_does_not_undo_a_tombstone(floor: Floor, sim: Running) -> None:
+    """Order is best effort: `created` may come after `deleted`."""
+    acs_user_id = sim.world.add_user()
+    sim.world.delete_at_provider(acs_user_id)
+
+    floor.happened("acs_user.deleted", acs_user_id)
+    floor.happened("acs_user.created", acs_user_id)
+
+    assert floor.user(acs_user_id)["health"] == "deleted"
+
+
+def test_a_deletion_that_is_under_way_is_awaited(floor: Floor, sim: Running) -> None:
+    """`being_deleted`: never an update; the later looks find the end."""
+    sim.world.settings.is_holding = True
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jane Doe")
+    sim.world.delete_user(sim.world.users[acs_user_id])
+    name = floor.receive(event("acs_user.deleted", acs_user_id=acs_user_id))
+
+    floor.work(include_later=False)
+    underway = floor.user(acs_user_id)
+    sim.world.drain()
+    floor.work()
+
+    assert floor.event(name)["status"] == "done"
+    assert (underway["sync"], underway["health"], underway["reason"]) == (
+        "drifted", "warning", "the user is being deleted",
+    )  # fmt: skip
+    assert floor.user(acs_user_id)["health"] == "deleted"
+    assert updates(sim) == []
+
+
+def test_a_user_who_was_announced_and_is_not_there_yet_is_looked_for_again(floor: Floor, sim: Running) -> None:
+    """The event can be ahead of the API; only after more looks there is a tombstone."""
+    unknown = str(uuid.uuid4())
+
+    floor.receive(event("acs_user.created", acs_user_id=unknown))
+    floor.work(include_later=False)
+    later = floor.pull_forward()
+    floor.work()
+
+    assert later == 1
+    assert floor.user(unknown)["health"] == "deleted"
+    assert len(sim.world.requests.list("/acs/users/get")) == 3
+
+
+def test_errors_and_warnings_are_issues_until_they_clear(floor: Floor, sim: Running) -> None:
+    """Seam sends nothing about them; unknown codes are kept."""
+    acs_user_id = sim.world.add_user()
+    sim.world.raise_error(acs_user_id, "failed_to_update_on_acs_system")
+    sim.world.raise_warning(acs_user_id, "a_code_of_next_year")
+
+    floor.happened("acs_user.created", acs_user_id)
+    raised = floor.user(acs_user_id)
+    sim.world.clear_issue(acs_user_id)
+    floor.happened("acs_user.created", acs_user_id)
+
+    assert raised["health"] == "error"
+    assert {issue["code"] for issue in raised["issues"]} == {"failed_to_update_on_acs_system", "a_code_of_next_year"}
+    assert floor.user(acs_user_id)["issues"] == []
+    assert history_of(floor, acs_user_id)[1:] == [
+        "acs_user.error_raised", "acs_user.warning_raised", "acs_user.error_cleared", "acs_user.warning_cleared",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "word"),
+    [
+        ("phone_number", "5555550100", "E.164"),
+        ("full_name", "  ", "empty"),
+        ("access_schedule", {"starts_at": "2020-01-01T00:00:00Z", "ends_at": "2020-02-01T00:00:00Z"}, "in the past"),
+        ("access_schedule", {"starts_at": "2099-01-02T00:00:00Z", "ends_at": "2099-01-01T00:00:00Z"}, "not after"),
+    ],
+    ids=["phone", "name", "past", "reversed"],
+)
+def test_what_seam_would_refuse_is_not_sent(floor: Floor, sim: Running, field: str, value: Any, word: str) -> None:
+    """The customer's application can write anything into `desired_users`: the job is dead at once, with a reason."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe", phone_number="+15555550222", access_schedule=None)
+    floor.want(acs_user_id, **{field: value})
+
+    floor.happened("acs_user.created", acs_user_id)
+
+    assert updates(sim) == []
+    user = floor.user(acs_user_id)
+    assert user["sync"] == "drifted"
+    assert word in user["reason"]
+    assert len(floor.failed()) == 1
+
+
+def test_the_good_fields_are_repaired_beside_a_bad_one(floor: Floor, sim: Running) -> None:
+    """A typing mistake in a phone number does not keep a name wrong."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe", phone_number="+15555550222")
+    floor.want(acs_user_id, full_name="Jane Doe", phone_number="12")
+
+    floor.happened("acs_user.created", acs_user_id)
+
+    assert updates(sim) == [{"acs_user_id": acs_user_id, "full_name": "Jane Doe"}]
+    assert set(floor.user(acs_user_id)["drift"]) == {"phone_number"}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "status", "status": 503},
+        {"kind": "status", "status": 500},
+        {"kind": "status", "status": 429, "retry_after": 1},
+        {"kind": "html", "status": 502},
+        {"kind": "html", "status": 200},
+        {"kind": "html", "status": 404},
+        {"kind": "bare_ok"},
+        {"kind": "redirect"},
+        {"kind": "drop"},
+        {"kind": "status", "status": 401},
+    ],
+    ids=lambda fault: "-".join(str(part) for part in fault.values()),
+)
+def test_a_seam_that_fails_for_now_is_asked_again(floor: Floor, sim: Running, fault: dict[str, Any]) -> None:
+    """No failure of Seam, and no page of a proxy, is taken for an answer: not even a 404 page for a deletion."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jane Doe")
+    sim.world.faults.add(**fault, path="/acs/users/get", times=2)
+
+    floor.happened("acs_user.created", acs_user_id)
+
+    user = floor.user(acs_user_id)
+    assert (user["sync"], user["observed"]["full_name"]) == ("in_sync", "Jane Doe")
+    assert floor.failed() == []
+
+
+def test_an_update_whose_answer_was_lost_is_not_taken_for_done(floor: Floor, sim: Running) -> None:
+    """The SDK gives a 200 page back as success; we read again, and the line of the write says `unknown`."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jane Doe")
+    sim.world.faults.add("html", status=200, path=UPDATE, times=1)
+
+    floor.happened("acs_user.created", acs_user_id)
+
+    assert floor.user(acs_user_id)["sync"] == "in_sync"
+    with database.reading(floor.engine) as connection:
+        lines = [line for line in history.history(connection, acs_user_id) if line["what"] == UPDATE]
+    assert [line["detail"]["outcome"] for line in reversed(lines)] == ["unknown", "ok"]
+
+
+def test_a_refused_update_is_dead_with_seams_reason(floor: Floor, sim: Running) -> None:
+    """400 will not succeed by retry."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jane Doe")
+    sim.world.faults.add("status", status=400, path=UPDATE)
+
+    floor.happened("acs_user.created", acs_user_id)
+
+    assert len(updates(sim)) == 1
+    assert len(floor.failed()) == 1
+    assert "400" in floor.user(acs_user_id)["reason"]
+
+
+def test_an_outage_that_outlasts_the_retries_is_dead_with_its_attempts(floor: Floor, sim: Running) -> None:
+    """Nothing is lost: the failed registry and the journal hold it."""
+    sim.world.faults.add("status", status=503, path="/acs/credentials/get")
+
+    name = floor.receive(event("acs_credential.issued", acs_credential_id="c1"))
+    floor.work()
+
+    shown = floor.event(name)
+    assert shown["status"] == "dead"
+    assert [attempt["outcome"] for attempt in shown["attempts"]] == ["retry", "retry", "retry", "dead"]
+    assert "503" in shown["reason"]
+    assert floor.failed() == [name]
+
+
+def test_an_older_observation_never_overwrites_a_newer_one(
+    floor: Floor, sim: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Newer wins, by the clock read before the request."""
+    acs_user_id = sim.world.add_user(full_name="New Name")
+    floor.happened("acs_user.created", acs_user_id)
+    newer = floor.user(acs_user_id)
+    sim.world.edit_at_provider(acs_user_id, full_name="Stale answer")
+    earlier = clock.now() - timedelta(hours=1)
+
+    monkeypatch.setattr("workers.reconcile.clock.now", lambda: earlier)
+    floor.happened("acs_user.created", acs_user_id)
+
+    assert floor.user(acs_user_id)["observed"]["full_name"] == "New Name"
+    assert floor.user(acs_user_id)["read_at"] == newer["read_at"]
+
+
+def test_a_credential_leads_to_its_holder(floor: Floor, sim: Running) -> None:
+    """Its event names no user; Seam knows."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jack Doe")
+    sim.world.edit_at_provider(acs_user_id, full_name="Edited behind our back")
+    acs_credential_id = sim.world.issue_credential(acs_user_id)
+
+    floor.receive(event("acs_credential.issued", acs_credential_id=acs_credential_id))
+    floor.work()
+
+    assert floor.user(acs_user_id)["observed"]["full_name"] == "Jack Doe"
+
+
+def test_a_disconnected_system_suspends_repairs_of_its_users_until_it_is_back(floor: Floor, sim: Running) -> None:
+    """And its return finds what happened meanwhile, without an event about the user."""
+    system = sim.world.add_system("Other House")
+    acs_user_id = sim.world.add_user(acs_system_id=system, full_name="Jack Doe")
+    floor.happened("acs_user.created", acs_user_id, acs_system_id=system)
+    floor.want(acs_user_id, full_name="Jane Doe")
+    lists = {
+        name: []
+        for name in (
+            "acs_system_errors",
+            "acs_system_warnings",
+            "connected_account_errors",
+            "connected_account_warnings",
+        )
+    }  # noqa: E501
+
+    floor.receive(event("acs_system.disconnected", acs_system_id=system, **lists))
+    floor.happened("acs_user.created", acs_user_id, acs_system_id=system)
+    suspended = floor.user(acs_user_id)
+    floor.receive(event("acs_system.connected", acs_system_id=system))
+    floor.work()
+
+    assert "disconnected" in suspended["reason"]
+    assert floor.user(acs_user_id)["sync"] == "in_sync"
+
+
+def test_a_disconnection_that_arrives_late_does_not_suspend(floor: Floor, sim: Running) -> None:
+    """What happened last counts, not what arrived last."""
+    system = sim.world.add_system("Third House")
+    acs_user_id = sim.world.add_user(acs_system_id=system, full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jane Doe")
+    before = clock.iso(clock.now() - timedelta(minutes=1))
+
+    floor.receive(event("acs_system.connected", acs_system_id=system))
+    floor.work()
+    floor.receive(event("acs_system.disconnected", acs_system_id=system, occurred_at=before))
+    floor.happened("acs_user.created", acs_user_id, acs_system_id=system)
+
+    assert floor.user(acs_user_id)["sync"] == "in_sync"
+
+
+def test_an_account_that_comes_back_resyncs_all_its_systems(floor: Floor, sim: Running) -> None:
+    """`connected_account.*` names no access system; Seam lists them."""
+    system = sim.world.add_system("Fourth House")
+    account = sim.world.systems[system].connected_account_id
+    people = {sim.world.add_user(acs_system_id=system) for _ in range(3)}
+
+    floor.receive(event("connected_account.completed_first_sync", connected_account_id=account))
+    floor.work()
+
+    assert all(floor.user(person)["health"] == "ok" for person in people)
+
+
+def test_a_resync_finds_who_is_gone_and_asks_before_it_buries(floor: Floor, sim: Running) -> None:
+    """One user deleted without an event: the complete list lacks them, and a GET says 404."""
+    system = sim.world.add_system("Fifth House")
+    people = [sim.world.add_user(acs_system_id=system) for _ in range(3)]
+    floor.receive(event("acs_system.added", acs_system_id=system))
+    floor.work()
+    del sim.world.users[people[0]]
+
+    floor.receive(event("acs_access_group.deleted", acs_system_id=system))
+    floor.work()
+
+    assert [floor.user(person)["health"] for person in people] == ["deleted", "ok", "ok"]
+
+
+def test_an_empty_list_buries_nobody(floor: Floor, sim: Running) -> None:
+    """More than a few at once are a fault of the list until shown otherwise."""
+    system = sim.world.add_system("Sixth House")
+    people = [sim.world.add_user(acs_system_id=system) for _ in range(12)]
+    floor.receive(event("acs_system.added", acs_system_id=system))
+    floor.work()
+    for person in people:
+        del sim.world.users[person]
+
+    floor.receive(event("acs_access_group.deleted", acs_system_id=system))
+    floor.work()
+
+    assert {floor.user(person)["health"] for person in people} == {"ok"}
+
+
+@pytest.mark.parametrize("event_type", ["lock.unlocked", "user_identity.created", "acs_encoder.added"])
+def test_types_without_a_reaction_are_kept_and_ignored(floor: Floor, event_type: str) -> None:
+    """Stored, acknowledged, settled."""
+    shown = floor.happened(event_type, str(uuid.uuid4()))
+
+    assert (shown["status"], shown["settled_at"] is not None) == ("ignored", True)
+
+
+def test_an_unreadable_body_is_quarantined(floor: Floor) -> None:
+    """As it came, with the reason."""
+    floor.enqueue(
+        unreadable_job(
+            "unreadable-1", "not \x00 json", reason="the body is not JSON", received_at=clock.now(), delivery="msg"
+        )
+    )  # noqa: E501
+    floor.work()
+
+    shown = floor.event("unreadable-1")
+
+    assert (shown["status"], shown["reason"]) == ("quarantined", "the body is not JSON")
+
+
+def test_many_events_about_one_user_are_few_reads(floor: Floor, sim: Running) -> None:
+    """A thousand in a burst: at most three reads at Seam."""
+    acs_user_id = sim.world.add_user()
+    for _ in range(200):
+        floor.receive(event("acs_user.created", acs_user_id=acs_user_id))
+
+    floor.work()
+
+    assert len(sim.world.requests.list("/acs/users/get")) <= 3
+
+
+def test_a_job_that_runs_twice_changes_nothing(floor: Floor, sim: Running) -> None:
+    """At least once: the same event handled again, the same reads, no second write."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jane Doe")
+    payload = event("acs_user.created", acs_user_id=acs_user_id)
+
+    for _ in range(3):
+        floor.receive(payload)
+        floor.work()
+
+    assert len(updates(sim)) == 1
+    assert floor.event(payload["event_id"])["status"] == "done"
+
+
+def test_a_user_whose_turn_is_taken_is_done_when_it_ends(floor: Floor, sim: Running) -> None:
+    """Never two at once; the second comes again, which is no failure."""
+    acs_user_id = sim.world.add_user()
+    token = floor.tools.queues.take_turn(acs_user_id, job_id="another", lasts=timedelta(seconds=60))
+    assert token is not None
+    floor.receive(event("acs_user.created", acs_user_id=acs_user_id))
+
+    floor.work(rounds=3)
+    reads = len(sim.world.requests.list("/acs/users/get"))
+    floor.tools.queues.give_turn_back(acs_user_id, token)
+    floor.work()
+
+    assert reads == 0
+    assert floor.user(acs_user_id)["health"] == "ok"
+    assert floor.failed() == []

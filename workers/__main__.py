@@ -1,0 +1,50 @@
+"""`python -m workers`: worker processes; `python -m workers scheduler`: what runs by the clock."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from seamkeeper import logs, settings
+from seamkeeper.errors import ConfigurationError
+from seamkeeper.queues import QUEUES
+
+
+def main() -> int:
+    """Checks the settings first (exit 2 with all mistakes), then works until SIGTERM or SIGINT."""
+    options = _options()
+    try:
+        if options.what == "scheduler":
+            from workers import schedule
+
+            return schedule.main()
+        return _work(options)
+    except ConfigurationError as error:
+        print(f"The {options.what} cannot start:\n{error}", file=sys.stderr)  # noqa: T201
+        return 2
+
+
+def _work(options: argparse.Namespace) -> int:
+    told = settings.load()
+    settings.need_seam(told)
+    logs.configure(told.log_format)
+    unknown = sorted(set(options.queues) - set(QUEUES))
+    if unknown:
+        raise ConfigurationError([f"There is no queue {', '.join(unknown)}; there are {', '.join(QUEUES)}."])
+    from workers.reactions import load_table
+    from workers.supervise import Supervisor
+
+    load_table(told.reactions)  # a mistake in a customer's reactions is found before the first job
+    return Supervisor(told, options.queues, options.processes).run()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("worker", "scheduler"), default="worker")
+    parser.add_argument("--queues", type=lambda text: text.split(","), default=list(QUEUES))
+    parser.add_argument("--processes", type=int, default=1, help="processes for each queue")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,68 @@
+"""The jobs: module-level functions with JSON arguments, named by strings in seamkeeper/queues.py.
+
+Each may run twice, in this worker or in a stock `rq worker -S json`. Retrying is said by raising the right error.
+"""
+
+from __future__ import annotations
+
+from rq import Retry, get_current_job
+
+from seamkeeper import clock, journal
+from seamkeeper.events import read_event
+from seamkeeper.journal import Arrival
+from seamkeeper.queues import RESYNC_ACCOUNT, RESYNC_SYSTEM
+from workers import resync
+from workers.failures import attempt
+from workers.reconcile import Ask, reconcile
+from workers.tools import tools_of_this_process
+
+_TURN_IS_TAKEN = Retry(max=10_000, interval=1)  # RQ's way to say "come again later", which is no failure
+
+
+def handle_event(*, body: str, received_at: str, source: str, delivery_id: str) -> None:
+    """An accepted event: its journal row, then the reactions of its type. One without any is `ignored`."""
+    tools = tools_of_this_process()
+    event = read_event(body)
+    arrival = Arrival(clock.parse(received_at), source, delivery_id)
+    with tools.engine.begin() as connection:
+        journal.write_event(connection, event, body, arrival)
+    reactions = tools.table.get(event.event_type, ())
+    with attempt(tools, "handle_event", event_id=event.event_id, event_type=event.event_type):
+        for reaction in reactions:
+            reaction(event, tools)
+    with tools.engine.begin() as connection:
+        journal.settle(connection, event.event_id, "done" if reactions else "ignored")
+
+
+def keep_unreadable(*, name: str, body: str, reason: str, received_at: str, delivery_id: str) -> None:
+    """A body that Seam signed and nobody can read: kept for a person."""
+    tools = tools_of_this_process()
+    arrival = Arrival(clock.parse(received_at), "webhook", delivery_id)
+    with tools.engine.begin() as connection:
+        journal.write_unreadable(connection, name, body, reason, arrival)
+
+
+def reconcile_user(*, acs_user_id: str, why: str, source: str, step: int = 0) -> Retry | None:
+    """One user, read afresh."""
+    tools = tools_of_this_process()
+    job = get_current_job()
+    is_done = True
+    with attempt(tools, "reconcile_user", acs_user_id=acs_user_id):
+        is_done = reconcile(tools, Ask(acs_user_id, why, source, step), job_id=job.id if job else "")
+    return None if is_done else _TURN_IS_TAKEN
+
+
+def resync_system(*, name: str, why: str) -> None:
+    """All users of one access system."""
+    tools = tools_of_this_process()
+    with attempt(tools, "resync_system"):
+        tools.queues.resync_begins(RESYNC_SYSTEM, name)
+        resync.resync_system(tools, name, why=why)
+
+
+def resync_account(*, name: str, why: str) -> None:
+    """All access systems of one connected account."""
+    tools = tools_of_this_process()
+    with attempt(tools, "resync_account"):
+        tools.queues.resync_begins(RESYNC_ACCOUNT, name)
+        resync.resync_account(tools, name, why=why)

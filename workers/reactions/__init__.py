@@ -1,0 +1,67 @@
+"""THE TABLE: event or change type -> what is done, each line with a few words of why.
+
+A reaction is a plain function `(happening, tools)`: an `Event` (seamkeeper/events.py) or a `Change`
+(workers/changes.py), and the `Tools` (workers/tools.py). It may run twice, so it reads state afresh. Add yours here,
+or in a module of your own with a dict named REACTIONS, named by SEAMKEEPER_REACTIONS or by the entry-point group
+`seamkeeper.reactions`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+from seamkeeper.errors import ConfigurationError
+from workers.reactions import acs_access_group, acs_credential, acs_system, acs_user, connected_account
+
+Reaction = Callable[[Any, Any], None]
+Table = Mapping[str, tuple[Reaction, ...]]
+
+REACTIONS: dict[str, tuple[Reaction, ...]] = {
+    # events, as SEAM sends them: they say where to look, never what is true
+    "acs_user.created": (acs_user.look,),  # into the mirror; perhaps drifted from the first moment
+    "acs_user.deleted": (acs_user.look,),  # a GET that says 404 makes the tombstone
+    "acs_credential.issued": (acs_credential.look_at_holder,),  # Seam is silent when a user changes; neighbours tell
+    "acs_credential.reissued": (acs_credential.look_at_holder,),
+    "acs_credential.invalidated": (acs_credential.look_at_holder,),
+    "acs_credential.deleted": (acs_credential.look_at_system,),  # it is gone, so nobody says whose it was
+    "acs_access_group.deleted": (acs_access_group.look_at_system,),  # its members changed
+    "acs_system.added": (acs_system.resume,),
+    "acs_system.connected": (acs_system.resume,),  # what happened meanwhile was not seen
+    "acs_system.disconnected": (acs_system.suspend_repairs,),  # a write now would hang or fail
+    "connected_account.connected": (connected_account.resume,),
+    "connected_account.completed_first_sync": (connected_account.resume,),
+    "connected_account.completed_first_sync_after_reconnection": (connected_account.resume,),
+    "connected_account.disconnected": (connected_account.suspend_repairs,),
+    "connected_account.deleted": (connected_account.suspend_repairs,),  # its users go, without events of their own
+    # changes, as our re-reads find them
+    "acs_user.error_raised": (acs_user.tell,),
+    "acs_user.warning_raised": (acs_user.tell,),
+    "acs_user.vanished": (acs_user.tell,),
+}
+
+
+def load_table(modules: Iterable[str] = ()) -> Table:
+    """The table with the reactions of installed packages and of the named modules behind ours.
+
+    Raises `ConfigurationError` when one cannot be imported or holds no table.
+    """
+    table = dict(REACTIONS)
+    found = [(point.name, point.load) for point in entry_points(group="seamkeeper.reactions")]
+    found += [(name, _loader(name)) for name in modules]
+    for name, load in found:
+        try:
+            theirs = load()
+        except Exception as error:
+            raise ConfigurationError([f"SEAMKEEPER_REACTIONS: {name} could not be imported: {error}"]) from error
+        if not isinstance(theirs, Mapping):
+            raise ConfigurationError([f"SEAMKEEPER_REACTIONS: {name} has no dict REACTIONS of type -> functions"])
+        for happening, reactions in theirs.items():
+            table[happening] = (*table.get(happening, ()), *reactions)
+    return table
+
+
+def _loader(name: str) -> Callable[[], Any]:
+    return lambda: getattr(importlib.import_module(name), "REACTIONS", None)

@@ -1,0 +1,138 @@
+"""Reconcile one user: the turn, the clock, the read, the mirror, what changed, and the repair.
+
+Safe to run at any time, any number of times. The read happens inside the turn, and the clock is read before it: an
+observation is as old as its request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from seamkeeper import clock, history, logs, mirror, systems, users
+from seamkeeper.desired import desired_of
+from seamkeeper.journal import saw_deletion
+from seamkeeper.mirror import Verdict
+from seamkeeper.users import Difference
+from workers import repair
+from workers.changes import Change, find_changes, vanished
+from workers.tools import Tools
+
+_UNKNOWN_LOOKS = 2  # how often a user is looked for who was announced, never seen and is not there
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Why this run: in words, by which way it came (`webhook`, `resync`, …), and the how-manieth later look it is."""
+
+    acs_user_id: str
+    why: str
+    source: str
+    step: int = 0
+
+
+def reconcile(tools: Tools, ask: Ask, *, job_id: str) -> bool:
+    """One run. False when another run has the user's turn: come again.
+
+    Raises Temporary and Permanent, as Seam's API and the repair do.
+    """
+    lasts = tools.settings.job_timeout + timedelta(seconds=15)
+    token = tools.queues.take_turn(ask.acs_user_id, job_id=job_id, lasts=lasts)
+    if token is None:
+        return False
+    try:
+        read_at = clock.now()
+        raw = tools.seam.get_user(ask.acs_user_id)
+        if raw is None:
+            _not_there(tools, ask, read_at)
+        else:
+            _there(tools, ask, raw, read_at)
+    finally:
+        tools.queues.give_turn_back(ask.acs_user_id, token)
+    return True
+
+
+def judge(
+    raw: Mapping[str, Any], desired: Mapping[str, Any], *, is_connected: bool, policy: str
+) -> tuple[Verdict, dict[str, Difference]]:
+    """How an observation stands, and the differences to repair now (none while one of them must wait)."""
+    if not desired or policy == "off":
+        return Verdict("unknown", {}, "nothing is desired of this user" if not desired else "comparing is off"), {}
+    found = users.drift(raw, desired)
+    shown = {name: difference.as_json() for name, difference in found.items()}
+    open_fields = {name: each for name, each in found.items() if not users.is_underway(raw, name, each.desired)}
+    if not open_fields:
+        return Verdict("applying" if found or users.pending(raw) else "in_sync", shown), {}
+    reason = users.why_not_repairable(raw)
+    if reason is None and not is_connected:
+        reason = "the access system is disconnected; repairs are suspended until it is back"
+    if reason is None and policy == "plan":
+        reason = "SEAMKEEPER_REPAIR=plan: shown, not written"
+    return Verdict("drifted", shown, reason), {} if reason else open_fields
+
+
+def _there(tools: Tools, ask: Ask, raw: Mapping[str, Any], read_at: datetime) -> None:
+    with tools.engine.begin() as connection:
+        before = mirror.standing(connection, ask.acs_user_id)
+        if not mirror.is_newer(before, read_at):
+            logs.get().info("observation.older", acs_user_id=ask.acs_user_id)
+            return
+        desired = desired_of(connection, ask.acs_user_id)
+        is_connected = systems.is_connected(connection, raw.get("acs_system_id"))
+        verdict, to_repair = judge(raw, desired, is_connected=is_connected, policy=tools.settings.repair)
+        found = find_changes(before, raw, verdict, source=ask.source)
+        mirror.keep(connection, before, raw, verdict, health=users.health(raw), read_at=read_at)
+        history.keep_issues(connection, ask.acs_user_id, raw)
+        _note(connection, found)
+    _react(tools, found)
+    if to_repair:
+        repair.repair(tools, raw, to_repair, why=ask.why)
+        look_again(tools, ask, step=0)
+    elif verdict.sync == "applying" or _is_leaving(raw, ask):
+        look_again(tools, ask, step=ask.step + 1)
+
+
+def _not_there(tools: Tools, ask: Ask, read_at: datetime) -> None:
+    """Seam says 404: a tombstone. Only who was announced, never seen and not deleted is looked for again first: the
+    event can be ahead of the API."""
+    with tools.engine.begin() as connection:
+        before = mirror.standing(connection, ask.acs_user_id)
+        if not mirror.is_newer(before, read_at):
+            return
+        is_early = before.read_at is None and not saw_deletion(connection, ask.acs_user_id)
+        if not is_early or ask.step >= _UNKNOWN_LOOKS:
+            mirror.bury(connection, ask.acs_user_id, read_at=read_at, reason="Seam answered 404")
+            history.keep_issues(connection, ask.acs_user_id, None)
+            found = vanished(before, source=ask.source)
+            _note(connection, found)
+            is_early = False
+    if is_early:
+        look_again(tools, ask, step=ask.step + 1)
+        return
+    _react(tools, found)
+
+
+def look_again(tools: Tools, ask: Ask, *, step: int) -> None:
+    """Read the user once more, later, and later still: 5 s, 15 s, 60 s, 5 min, 30 min; then events and resyncs do."""
+    delays = tools.settings.reread_delays
+    if step < len(delays):
+        delay = timedelta(seconds=delays[step])
+        tools.queues.ask_reconcile(ask.acs_user_id, why=ask.why, source=ask.source, delay=delay, step=step)
+
+
+def _is_leaving(raw: Mapping[str, Any], ask: Ask) -> bool:
+    """A deletion was announced or is under way, and Seam still shows the user."""
+    return "acs_user.deleted" in ask.why or users.is_deleting(raw)
+
+
+def _note(connection: Any, found: list[Change]) -> None:
+    for change in found:
+        history.note_change(connection, change.acs_user_id, change.type, dict(change.detail), source=change.source)
+
+
+def _react(tools: Tools, found: list[Change]) -> None:
+    for change in found:
+        for reaction in tools.table.get(change.type, ()):
+            reaction(change, tools)

@@ -1,0 +1,61 @@
+"""Resync: look through a whole access system and ask for a reconcile of every user who is not as we hold them.
+
+A list page never writes the mirror: it only says where to look. So it cannot resurrect anybody, nor bury anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from seamkeeper import database, logs, mirror
+from seamkeeper.queues import RESYNC, RESYNC_SYSTEM
+from workers.tools import Tools
+
+_MOST_MISSING = 0.05  # of a system's users
+_FEW = 10
+_VOLATILE = {"last_successful_sync_at"}
+
+
+def resync_system(tools: Tools, acs_system_id: str, *, why: str) -> int:
+    """Asks for the users that are new, changed or missing from the complete list; gives their number."""
+    with database.reading(tools.engine) as connection:
+        held = mirror.observed_of_system(connection, acs_system_id)
+    listed: set[str] = set()
+    asked: list[str] = []
+    for page in tools.seam.user_pages(acs_system_id):
+        for raw in page:
+            acs_user_id = str(raw["acs_user_id"])
+            listed.add(acs_user_id)
+            if acs_user_id not in held or _differs(raw, held[acs_user_id]):
+                asked.append(acs_user_id)
+    asked += _missing(acs_system_id, held, listed)
+    for acs_user_id in asked:
+        tools.queues.ask_reconcile(acs_user_id, why=why, source="resync", queue=RESYNC)
+    logs.get().info("resync.done", acs_system_id=acs_system_id, listed=len(listed), asked=len(asked))
+    return len(asked)
+
+
+def resync_account(tools: Tools, connected_account_id: str, *, why: str) -> int:
+    """Asks for a resync of each access system of a connected account; gives their number."""
+    found = tools.seam.systems_of_account(connected_account_id)
+    for system in found:
+        tools.queues.ask_resync(RESYNC_SYSTEM, str(system["acs_system_id"]), why=why)
+    return len(found)
+
+
+def _missing(acs_system_id: str, held: Mapping[str, Any], listed: set[str]) -> list[str]:
+    """Users the complete list lacks. Many at once are a fault of the list until shown otherwise: then nobody is asked
+    for, and nobody is marked."""
+    missing = sorted(set(held) - listed)
+    if len(missing) > max(_FEW, _MOST_MISSING * len(held)):
+        logs.get().error("resync.too_many_missing", acs_system_id=acs_system_id, missing=len(missing), held=len(held))
+        return []
+    return missing
+
+
+def _differs(raw: Mapping[str, Any], held: Mapping[str, Any] | None) -> bool:
+    """A user of whom something is desired and who is not in sync is in `held` as None: always worth a look."""
+    if held is None:
+        return True
+    return any(raw.get(name) != held.get(name) for name in (set(raw) | set(held)) - _VOLATILE)

@@ -1,0 +1,91 @@
+"""What runs by the clock: retries and later looks that are due. Any number may run, exactly one acts.
+
+RQ's own scheduler (`RQScheduler`) does the work and holds RQ's lock; it is driven from here because it looks for a
+lock that became free only every ten minutes, and leaves its loop when Redis goes away.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue
+from rq.scheduler import RQScheduler
+from rq.serializers import JSONSerializer
+
+from seamkeeper import logs, settings
+from seamkeeper.queues import QUEUES
+
+_TICK = 1.0  # seconds
+_TRY_LOCKS = 5.0  # seconds between tries for locks that another scheduler holds (they live 61 s after its last tick)
+_LONGEST_MAINTENANCE = 60  # seconds; RQ's lock on it lives 899, which a killed worker would leave for 15 minutes
+_MAINTENANCE_LOCK_LIVES = 899
+
+
+def run(told: settings.Settings, stop: threading.Event) -> None:
+    """Ticks until told to stop."""
+    log = logs.get()
+    redis = Redis.from_url(told.redis_url, socket_timeout=10, socket_connect_timeout=5)
+    scheduler = _new_scheduler(redis)
+    is_away, tried_at = False, 0.0
+    while not stop.is_set():
+        try:
+            if time.monotonic() - tried_at > _TRY_LOCKS:
+                _take_locks(scheduler)
+                _drop_stale_maintenance_locks(redis)
+                tried_at = time.monotonic()
+            scheduler.heartbeat()
+            scheduler.enqueue_scheduled_jobs()
+            if is_away:
+                log.info("scheduler.redis_is_back")
+            is_away = False
+        except RedisError as error:
+            if not is_away:
+                log.warning("scheduler.redis_is_away", error=type(error).__name__)
+            is_away, tried_at = True, 0.0
+        stop.wait(_TICK)
+    try:
+        scheduler.stop()
+    except RedisError:
+        log.warning("scheduler.redis_is_away")
+
+
+def _new_scheduler(redis: Any) -> Any:
+    name = f"{socket.gethostname()}-{os.getpid()}"
+    scheduler = RQScheduler(QUEUES, redis, interval=1, logging_level="WARNING", serializer=JSONSerializer, name=name)
+    scheduler.pid = os.getpid()
+    return scheduler
+
+
+def _take_locks(scheduler: Any) -> None:
+    scheduler.register_birth()
+    if scheduler.acquired_locks != set(QUEUES):
+        scheduler.acquire_locks()
+
+
+def _drop_stale_maintenance_locks(redis: Any) -> None:
+    """A worker that was killed during maintenance leaves RQ's lock behind: nobody would look after abandoned jobs."""
+    for name in QUEUES:
+        key = Queue(name, connection=redis).registry_cleaning_key
+        age = _MAINTENANCE_LOCK_LIVES - redis.ttl(key)
+        if _LONGEST_MAINTENANCE < age <= _MAINTENANCE_LOCK_LIVES:
+            redis.delete(key)
+
+
+def main() -> int:
+    """The scheduler as a process; SIGTERM and SIGINT end it."""
+    told = settings.load()
+    logs.configure(told.log_format)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    logs.get().info("scheduler.started")
+    run(told, stop)
+    logs.get().info("scheduler.stopped")
+    return 0

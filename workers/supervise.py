@@ -1,0 +1,108 @@
+"""Starts worker processes, starts them again when they end, and ends them in order.
+
+Everything heavy is imported before the first fork, and nothing is opened before it: children share the memory of the
+modules and no socket.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from multiprocessing.context import ForkProcess
+from typing import Any
+
+import workers.jobs  # noqa: F401 (imported before the fork: `import seam` takes up to two seconds)
+from seamkeeper import logs
+from seamkeeper.settings import Settings
+from workers.process import work
+
+_FORK = multiprocessing.get_context("fork")
+_SOON, _LATEST = 0.2, 5.0  # seconds before a process that ended is started again; doubled while it ends quickly
+_GRACE = 15.0  # seconds beyond the longest job until what still runs is killed
+
+
+@dataclass
+class _Child:
+    queue: str
+    process: ForkProcess | None = None
+    started_at: float = 0.0
+    starts_at: float = 0.0
+    pause: float = _SOON
+
+
+class Supervisor:
+    """A number of processes for each queue, as long as the service runs."""
+
+    def __init__(self, told: Settings, queues: Sequence[str], processes: int) -> None:
+        self._told = told
+        self._children = [_Child(queue) for queue in queues for _ in range(processes)]
+        self._stop = threading.Event()
+        self._signals = 0
+
+    def run(self) -> int:
+        """Until SIGTERM or SIGINT: the running jobs end, the rest stays queued. A second signal ends them at once."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        logs.get().info("worker.started", queues=sorted({child.queue for child in self._children}), pid=os.getpid())
+        while not self._stop.is_set():
+            for child in self._children:
+                self._keep_alive(child)
+            self._stop.wait(0.1)
+        self._end()
+        logs.get().info("worker.stopped")
+        return 0
+
+    def _keep_alive(self, child: _Child) -> None:
+        now = time.monotonic()
+        if child.process is not None and child.process.is_alive():
+            return
+        if child.process is not None:
+            logs.get().warning("worker.process_ended", queue=child.queue, exit=child.process.exitcode)
+            child.pause = _SOON if now - child.started_at > _LATEST else min(child.pause * 2, _LATEST)
+            child.starts_at, child.process = now + child.pause, None
+        if now >= child.starts_at:
+            child.process = _FORK.Process(
+                target=_run_child, args=(child.queue, self._told), name=f"worker-{child.queue}"
+            )
+            child.process.start()
+            child.started_at = now
+
+    def _on_signal(self, _number: int, _frame: Any) -> None:
+        self._signals += 1
+        self._stop.set()
+        if self._signals > 1:
+            self._tell_all(signal.SIGTERM)
+
+    def _end(self) -> None:
+        deadline = time.monotonic() + self._told.job_timeout.total_seconds() + _GRACE
+        self._tell_all(signal.SIGTERM)
+        for child in self._children:
+            if child.process is not None:
+                child.process.join(max(0.0, deadline - time.monotonic()))
+                if child.process.is_alive():
+                    child.process.kill()
+
+    def _tell_all(self, number: signal.Signals) -> None:
+        for child in self._children:
+            if child.process is not None and child.process.pid and child.process.is_alive():
+                os.kill(child.process.pid, number)
+
+
+def _run_child(queue: str, told: Settings, supervisor: int) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    os.setsid()  # Ctrl-C reaches the supervisor, which ends its children in order
+    threading.Thread(target=_end_with, args=(supervisor,), daemon=True).start()
+    work(queue, told)
+
+
+def _end_with(supervisor: int) -> None:
+    """A supervisor that was killed cannot end its children: they notice, and end warmly by themselves."""
+    while os.getppid() == supervisor:
+        time.sleep(1)
+    os.kill(os.getpid(), signal.SIGTERM)

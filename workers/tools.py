@@ -1,0 +1,51 @@
+"""What a job works with, made once per process and only when a job asks: a fork must not share sockets."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from redis import Redis
+from sqlalchemy import Engine
+
+from seamkeeper import database, logs, settings
+from seamkeeper.queues import Keys, Queues, Terms
+from workers.reactions import Table, load_table
+from workers.seam_api import SeamApi
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Given to every job and reaction. All parts may be used from several threads."""
+
+    settings: settings.Settings
+    engine: Engine
+    queues: Queues
+    seam: SeamApi
+    table: Table
+
+
+_made: dict[int, Tools] = {}
+
+
+def tools_of_this_process() -> Tools:
+    """The tools, from the environment of this process. Raises `ConfigurationError`."""
+    if os.getpid() not in _made:
+        _made.clear()
+        _made[os.getpid()] = make_tools(settings.load())
+    return _made[os.getpid()]
+
+
+def make_tools(told: settings.Settings) -> Tools:
+    """Opens nothing yet: every part connects at its first use."""
+    settings.need_seam(told)
+    logs.configure(told.log_format)
+    redis = Redis.from_url(told.redis_url, socket_timeout=10, socket_connect_timeout=5)
+    queues = Queues(redis, keys=Keys(told.redis_key_prefix), terms=Terms(told.job_timeout, told.retry_delays))
+    return Tools(
+        settings=told,
+        engine=database.open_engine(told.database_url),
+        queues=queues,
+        seam=SeamApi(told, count=queues.count),
+        table=load_table(told.reactions),
+    )
