@@ -10,16 +10,14 @@ from .clock import utc_now
 from .outbox import REFUSED, TIMED_OUT, Job, Outcome
 from .world import World
 
-TIME_OUT = 15.0  # seconds for an answer (Svix, hosted)
 USER_AGENT = "Svix-Webhooks/1.99.1"
 
 
 class Courier:
     """Sends what is due in the outbox, with bounded concurrency."""
 
-    def __init__(self, world: World, *, time_out: float = TIME_OUT) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._time_out = time_out
         self._wake = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -81,7 +79,7 @@ class Courier:
         )
         headers |= {"content-type": "application/json", "user-agent": USER_AGENT}
         try:
-            async with asyncio.timeout(self._time_out):  # for the whole answer, where httpx would count each read
+            async with asyncio.timeout(settings.time_out):  # for the whole answer, where httpx would count each read
                 answer = await client.post(webhook.url, content=job.message.body, headers=headers)
         except TimeoutError:
             return Outcome(None, TIMED_OUT)

@@ -81,6 +81,7 @@ class Settings:
     reorder_window  so many messages are gathered, shuffled, then sent; below 2 is off
     hold_seconds    a window that does not fill is sent after this
     concurrency     so many attempts at a time
+    time_out        seconds for an answer (Svix, hosted)
     brand           prefix of the three headers, `svix` or `webhook`
     is_paused       nothing is sent, everything is kept
     """
@@ -90,6 +91,7 @@ class Settings:
     reorder_window: int = 0
     hold_seconds: float = 1.0
     concurrency: int = 8
+    time_out: float = 15.0
     brand: Brand = "svix"
     is_paused: bool = False
 

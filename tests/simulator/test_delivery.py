@@ -11,9 +11,8 @@ import pytest
 import standardwebhooks.webhooks
 import svix.webhooks
 
-from simulator.courier import Courier
 from simulator.outbox import Attempt
-from simulator.serve import Running, running
+from simulator.serve import Running
 from simulator.signing import Brand
 
 from .conftest import Receiver
@@ -128,25 +127,24 @@ def test_nothing_is_lost_while_the_receiver_is_down(sim: Running, receiver: Rece
     assert sorted(delivery.event["event_id"] for delivery in got) == sorted(events)
 
 
-def test_a_receiver_that_hangs_times_out(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No answer in time is a failure after which Svix slows down."""
-    monkeypatch.setattr(Courier.__init__, "__kwdefaults__", {"time_out": 0.1})
+def test_a_receiver_that_hangs_times_out(sim: Running, receiver: Receiver) -> None:
+    """No answer in time is a failure, after which Svix slows down."""
 
     def hang(n: int) -> int:
         time.sleep(0.3)
         return 204
 
     receiver.answer = hang
-    with running() as sim:
-        sim.world.add_webhook(receiver.url)
+    sim.world.outbox.settings.time_out = 0.1
+    sim.world.add_webhook(receiver.url)
 
-        sim.world.emit("acs_user.created")
-        ends = time.monotonic() + 10
-        while not sim.world.outbox.attempts() and time.monotonic() < ends:
-            time.sleep(0.01)
+    sim.world.emit("acs_user.created")
+    ends = time.monotonic() + 10
+    while not sim.world.outbox.attempts() and time.monotonic() < ends:
+        time.sleep(0.01)
 
-        [attempt] = sim.world.outbox.attempts()
-        assert (attempt.status, attempt.error, attempt.next_wait_seconds) == (None, "timed out", 60)
+    [attempt] = sim.world.outbox.attempts()
+    assert (attempt.status, attempt.error, attempt.next_wait_seconds) == (None, "timed out", 60)
 
 
 def test_a_receiver_can_abort_a_message(sim: Running, receiver: Receiver) -> None:
