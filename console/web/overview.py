@@ -64,7 +64,7 @@ def overview(request: Request) -> Response:
     """GET /"""
     console = console_of(request)
     kept, working = part(lambda: _kept(console)), part(lambda: _working(console))
-    return page(request, "overview.html", kept=kept, working=working, can_be_live=True)
+    return page(request, "overview.html", kept=kept, working=working, statuses=journal.STATUSES, can_be_live=True)
 
 
 def _kept(console: Console) -> Kept:

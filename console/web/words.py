@@ -8,13 +8,15 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from markupsafe import Markup, escape
+
 from seamkeeper import clock
 
 # What a state means to the eye. The word always stands beside the colour.
 _TONES = {
     "good": ("done", "ok", "in_sync", "finished", "idle"),
-    "busy": ("running", "started", "busy", "applying", "queued", "received", "scheduled", "retry"),
-    "warn": ("retrying", "warning", "drifted", "paused", "suspended", "deferred"),
+    "busy": ("running", "started", "busy", "applying", "queued", "received", "scheduled"),
+    "warn": ("retrying", "retry", "warning", "drifted", "paused", "suspended", "deferred"),
     "bad": ("dead", "error", "failed", "lost", "refused", "stopped"),
 }
 _TONE_OF = {state: tone for tone, states in _TONES.items() for state in states}
@@ -30,10 +32,9 @@ def lasting(seconds: float | None) -> str:
     """A duration in its largest unit: `3.4 s`, `12 min`, `2 h`, `5 d`."""
     if seconds is None:
         return "–"
-    if seconds < 10:
-        return f"{max(0.0, seconds):.1f} s"
-    size, unit = next((size, unit) for size, unit in _STEPS if seconds >= size)
-    return f"{seconds / size:.0f} {unit}" if seconds / size >= 10 or size == 1 else f"{seconds / size:.1f} {unit}"
+    size, unit = next(((size, unit) for size, unit in _STEPS if seconds >= size), _STEPS[-1])
+    figure = max(0.0, seconds) / size
+    return f"{figure:.1f}".removesuffix(".0") + f" {unit}" if figure < 10 else f"{figure:.0f} {unit}"
 
 
 def ago(value: str | datetime) -> str:
@@ -69,7 +70,7 @@ def plain(state: str) -> str:
 def value_text(value: Any) -> str:
     """A field of a user as people read it."""
     if isinstance(value, Mapping) and set(value) <= {"starts_at", "ends_at"} and value:
-        return f"{value.get('starts_at') or 'open'} → {value.get('ends_at') or 'open'}"
+        return f"from {value.get('starts_at') or 'always'}\nto {value.get('ends_at') or 'always'}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -86,6 +87,15 @@ def pretty(value: Any) -> str:
         return str(value)
 
 
+def ticks(text: str) -> Markup:
+    """A sentence of ours, with what stands between backticks as code. Everything in it is escaped."""
+    parts = str(text).split("`")
+    return Markup("").join(  # every part goes through escape(), so nothing in it is markup
+        Markup("<code>{}</code>").format(each) if place % 2 and place < len(parts) - 1 else escape(each)
+        for place, each in enumerate(parts)
+    )
+
+
 def segment(value: str) -> str:
     """A name as one segment of an address."""
     return quote(value, safe="")
@@ -99,5 +109,5 @@ def link(path: str, query: Mapping[str, str] | None = None, **changes: str | Non
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "tone": tone, "lasting": lasting, "ago": ago, "exact": exact, "number": number,
-    "plain": plain, "value_text": value_text, "pretty": pretty, "segment": segment, "instant": instant,
+    "plain": plain, "value_text": value_text, "pretty": pretty, "segment": segment, "ticks": ticks, "instant": instant,
 }  # fmt: skip
