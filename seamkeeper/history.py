@@ -56,8 +56,8 @@ def open_codes(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str,
 
 def count_open(connection: Connection) -> dict[str, int]:
     """Code -> how many users it is present on."""
-    query = select(issues.c.code, func.count()).where(issues.c.cleared_at.is_(None)).group_by(issues.c.code)
-    return dict(connection.execute(query).tuples().all())
+    query = select(issues.c.code, func.count().label("number")).where(issues.c.cleared_at.is_(None))
+    return {row.code: row.number for row in connection.execute(query.group_by(issues.c.code))}
 
 
 def begin_action(connection: Connection, acs_user_id: str, **line: Any) -> int:

@@ -119,8 +119,8 @@ def list_events(
 
 def count_since(connection: Connection, since: datetime) -> dict[str, int]:
     """Status -> how many of the events received since then stand there now."""
-    query = select(events.c.status, func.count()).where(events.c.received_at >= since).group_by(events.c.status)
-    return dict(connection.execute(query).tuples().all())
+    query = select(events.c.status, func.count().label("number")).where(events.c.received_at >= since)
+    return {row.status: row.number for row in connection.execute(query.group_by(events.c.status))}
 
 
 def count_with(connection: Connection, status: str, *, at_most: int = 1000) -> int:
