@@ -1,0 +1,127 @@
+"""A console over real stores, and people and events to show."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from sqlalchemy import Engine
+
+from console.web.app import create_app
+from seamkeeper import clock, database, desired, history, journal, migrations, mirror
+from seamkeeper.events import read_event
+from seamkeeper.journal import Arrival
+from seamkeeper.mirror import Verdict
+from seamkeeper.queues import ACCEPT, Keys, Queues, Terms, accept_call, event_job
+from seamkeeper.settings import Settings
+
+with warnings.catch_warnings():  # it asks for httpx's successor, which nothing else here needs
+    warnings.simplefilter("ignore")
+    from starlette.testclient import TestClient as TestClient
+
+AT = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
+Open = Callable[..., AbstractContextManager[TestClient]]
+
+
+@pytest.fixture
+def settings(redis_url: str, database_url: str) -> Settings:
+    """What the console is told: the empty Redis and the migrated database of this test."""
+    return Settings(redis_url=redis_url, database_url=database_url)
+
+
+@pytest.fixture
+def open_site() -> Open:
+    """Opens a console with any settings."""
+
+    @contextmanager
+    def opened(settings: Settings, **options: Any) -> Iterator[TestClient]:
+        app = create_app(settings, **options)
+        with TestClient(
+            app, base_url="http://127.0.0.1:8001", raise_server_exceptions=False, follow_redirects=False
+        ) as client:
+            yield client
+
+    return opened
+
+
+@pytest.fixture
+def site(settings: Settings, open_site: Open) -> Iterator[TestClient]:
+    """A console over the stores of this test."""
+    with open_site(settings) as client:
+        yield client
+
+
+@pytest.fixture
+def sqlite_settings(redis_url: str, tmp_path: Path) -> Settings:
+    """The same on SQLite, for what has nothing to do with the kind of database."""
+    url = f"sqlite:///{tmp_path / 'one.db'}"
+    engine = database.open_engine(url)
+    migrations.upgrade(engine)
+    engine.dispose()
+    return Settings(redis_url=redis_url, database_url=url)
+
+
+@pytest.fixture
+def site_on_sqlite(sqlite_settings: Settings, open_site: Open) -> Iterator[TestClient]:
+    """A console over them."""
+    with open_site(sqlite_settings) as client:
+        yield client
+
+
+def payload(event_id: str, event_type: str = "acs_user.created", acs_user_id: str = "u1", **more: Any) -> str:
+    """The body of an event as Seam sends it."""
+    stamp = clock.iso(AT)
+    about = {"event_id": event_id, "event_type": event_type, "workspace_id": "w1", "acs_user_id": acs_user_id}
+    return json.dumps(about | {"acs_system_id": "s1", "created_at": stamp, "occurred_at": stamp} | more)
+
+
+def keep_event(
+    engine: Engine, event_id: str, *, status: str = "done", reason: str | None = None, at: datetime = AT, **about: Any
+) -> None:
+    """One event in the journal, with one attempt."""
+    body = payload(event_id, **about)
+    with engine.begin() as connection:
+        journal.write_event(connection, read_event(body), body, Arrival(at, "webhook", "msg_1"))
+        attempt = journal.begin_attempt(connection, job_id=event_id, job="handle_event", event_id=event_id)
+        outcome = {"dead": "dead", "retrying": "retry"}.get(status, "ok")
+        journal.end_attempt(connection, attempt, outcome, reason=reason, next_at=at + timedelta(hours=1))
+        journal.settle(connection, event_id, status, reason=reason)
+
+
+def keep_user(
+    engine: Engine, acs_user_id: str, *, name: str = "Jack Doe", sync: str = "in_sync", health: str = "ok",
+    drift: dict[str, Any] | None = None, reason: str | None = None, wanted: dict[str, Any] | None = None, **more: Any,
+) -> None:  # fmt: skip
+    """One user as read from Seam, with what is desired and one line of history."""
+    raw = {"acs_user_id": acs_user_id, "acs_system_id": "s1", "display_name": name, "full_name": name, **more}
+    with engine.begin() as connection:
+        before = mirror.standing(connection, acs_user_id)
+        mirror.keep(connection, before, raw, Verdict(sync, drift or {}, reason), health=health, read_at=AT)
+        history.keep_issues(connection, acs_user_id, raw)
+        history.note_change(connection, acs_user_id, "acs_user.appeared", {"full_name": name}, source="webhook")
+        if wanted:
+            desired.set_desired(connection, acs_user_id, wanted, by="a test")
+
+
+def accept(redis: Redis, *event_ids: str, **about: Any) -> None:
+    """Events as the webhook door queues them."""
+    pairs = []
+    for event_id in event_ids:
+        body = payload(event_id, **about)
+        event_type = json.loads(body)["event_type"]
+        job = event_job(event_id, event_type, body, received_at=clock.now(), source="webhook", delivery="msg_1")
+        pairs.append((event_id, job))
+    names, arguments = accept_call(Keys(), Terms(), pairs, at=clock.now(), dedupe=timedelta(hours=1))
+    redis.register_script(ACCEPT)(keys=names, args=arguments)
+
+
+def queues_of(redis: Redis) -> Queues:
+    """Our way to ask for work."""
+    return Queues(redis, keys=Keys(), terms=Terms())
