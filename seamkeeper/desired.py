@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, delete, select
 
 from seamkeeper import clock
 from seamkeeper.database import JSON_NULL, acs_users, desired_users, upsert
-from seamkeeper.users import MANAGED_FIELDS
+from seamkeeper.users import MANAGED_FIELDS, mistakes, observed_value
 
 
 def desired_of(connection: Connection, acs_user_id: str) -> dict[str, Any]:
@@ -32,10 +32,32 @@ def forget_desired(connection: Connection, acs_user_id: str) -> bool:
     return result.rowcount > 0
 
 
-def ids_to_adopt(connection: Connection) -> list[str]:
+def ids_to_adopt(connection: Connection, *, only_unmanaged: bool = False) -> list[str]:
     """Users that are there and read: those whose observed state can become the desired one."""
     query = select(acs_users.c.acs_user_id).where(acs_users.c.deleted_at.is_(None), acs_users.c.observed.is_not(None))
+    if only_unmanaged:
+        managed = select(desired_users.c.acs_user_id).where(desired_users.c.acs_user_id == acs_users.c.acs_user_id)
+        query = query.where(~managed.exists())
     return list(connection.execute(query).scalars())
+
+
+def adopt(connection: Connection, acs_user_id: str, *, by: str) -> dict[str, str] | None:
+    """Takes the observed state of a user as the desired one.
+
+    Gives the fields that could not be taken, with what is wrong with them (Seam would refuse them if they were sent
+    back: a masked number, an open end); None when the user is not known or gone.
+    """
+    query = select(acs_users.c.observed).where(acs_users.c.acs_user_id == acs_user_id, acs_users.c.deleted_at.is_(None))
+    observed = connection.execute(query).scalar_one_or_none()
+    if not observed:
+        return None
+    values = {name: observed_value(observed, name) for name in MANAGED_FIELDS}
+    values = {name: value for name, value in values.items() if value is not None}
+    wrong = mistakes(values, at=clock.now())
+    good = {name: value for name, value in values.items() if name not in wrong}
+    if good:
+        set_desired(connection, acs_user_id, good, by=by)
+    return wrong
 
 
 def _desired(row: RowMapping) -> dict[str, Any]:

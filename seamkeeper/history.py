@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, update
 
 from seamkeeper import clock
-from seamkeeper.database import actions, changes, issues, plain
+from seamkeeper.database import acs_users, actions, changes, issues, plain
 from seamkeeper.users import codes
 
 
@@ -90,3 +90,28 @@ def history(connection: Connection, acs_user_id: str, *, limit: int = 50) -> lis
         for row in connection.execute(done.limit(limit)).mappings()
     ]  # fmt: skip
     return sorted(lines, key=lambda line: line["at"], reverse=True)[:limit]
+
+
+def lines_after(connection: Connection, change_id: int, action_id: int, *, limit: int = 200) -> list[dict[str, Any]]:
+    """For a live tail: changes and finished writes newer than these numbers, oldest first, with the user's name."""
+    name = select(acs_users.c.display_name).where(acs_users.c.acs_user_id == changes.c.acs_user_id).scalar_subquery()
+    found = select(changes, name.label("name")).where(changes.c.change_id > change_id).order_by(changes.c.change_id)
+    done = select(actions).where(actions.c.action_id > action_id, actions.c.ended_at.is_not(None))
+    lines = [
+        {"change_id": row["change_id"], "at": row["at"], "what": row["type"], "acs_user_id": row["acs_user_id"],
+         "name": row["name"], "detail": row["detail"]}
+        for row in connection.execute(found.limit(limit)).mappings()
+    ]  # fmt: skip
+    lines += [
+        {"action_id": row["action_id"], "at": row["ended_at"], "what": f"repair {row['outcome']}",
+         "acs_user_id": row["acs_user_id"], "name": None, "detail": {"fields": sorted(row["why"])}}
+        for row in connection.execute(done.order_by(actions.c.action_id).limit(limit)).mappings()
+    ]  # fmt: skip
+    return sorted(lines, key=lambda line: line["at"])
+
+
+def last_numbers(connection: Connection) -> tuple[int, int]:
+    """Where a live tail begins: the newest change_id and action_id."""
+    newest_change = select(func.coalesce(func.max(changes.c.change_id), 0))
+    newest_action = select(func.coalesce(func.max(actions.c.action_id), 0))
+    return connection.execute(newest_change).scalar_one(), connection.execute(newest_action).scalar_one()

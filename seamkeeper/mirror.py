@@ -119,12 +119,6 @@ def observed_of_system(connection: Connection, acs_system_id: str) -> dict[str, 
     return {acs_user_id: None if needs else raw for acs_user_id, raw, needs in connection.execute(query)}
 
 
-def known_systems(connection: Connection) -> set[str]:
-    """The access systems of the users we hold."""
-    query = select(acs_users.c.acs_system_id).distinct()
-    return {acs_system_id for acs_system_id in connection.execute(query).scalars() if acs_system_id}
-
-
 def find_user(connection: Connection, acs_user_id: str) -> dict[str, Any] | None:
     """One user as `users show` gives it: observed, desired, drift, open issues, and how they compare."""
     query = select(acs_users).where(acs_users.c.acs_user_id == acs_user_id)

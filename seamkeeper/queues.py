@@ -29,6 +29,7 @@ KEEP_UNREADABLE = "workers.jobs.keep_unreadable"
 RECONCILE_USER = "workers.jobs.reconcile_user"
 RESYNC_SYSTEM = "workers.jobs.resync_system"
 RESYNC_ACCOUNT = "workers.jobs.resync_account"
+RESYNC_ALL = "workers.jobs.resync_all"
 
 _RESULT_TTL = timedelta(hours=1)
 _FAILURE_TTL = timedelta(days=30)
@@ -258,7 +259,8 @@ class Queues:
         return self._ask_once(mark, job, queue=queue, delay=delay)
 
     def ask_resync(self, function: str, name: str, *, why: str) -> str:
-        """Asks for a resync of one access system (`RESYNC_SYSTEM`) or of an account's systems (`RESYNC_ACCOUNT`)."""
+        """Asks for a resync: of one access system (`RESYNC_SYSTEM`), of an account's (`RESYNC_ACCOUNT`), or of all
+        that Seam shows us (`RESYNC_ALL`, with a name of its own)."""
         job = Job(
             job_id=f"resync-{job_id_for(name)}-{uuid.uuid4().hex[:8]}",
             function=function,
@@ -296,3 +298,18 @@ class Queues:
         names = [mark, keys.queue(queue), keys.queues(), keys.job(job.job_id), keys.scheduled(queue)]
         answer = self._ask(keys=names, args=[job.job_id, keys.job(""), due, *flatten(fields)])
         return answer.decode() if isinstance(answer, bytes) else str(answer)
+
+
+def queued_event(queues: Queues, event_id: str) -> dict[str, Any] | None:
+    """An accepted event as `events show` gives it, while only its job knows of it; None when there is no such job."""
+    fields = queues.redis.hgetall(queues.keys.job(job_id_for(event_id)))
+    if not fields:
+        return None
+    function, _instance, _args, arguments = json.loads(zlib.decompress(fields[b"data"]))
+    if function != HANDLE_EVENT:
+        return None
+    payload = json.loads(arguments["body"])
+    names = ("event_id", "event_type", "workspace_id", "acs_user_id", "acs_system_id", "occurred_at")
+    shown = {name: payload.get(name) for name in names}
+    shown |= {name: arguments[name] for name in ("source", "received_at", "body")}
+    return shown | {"status": "queued", "settled_at": None, "reason": None, "attempts": []}

@@ -10,7 +10,7 @@ from rq import Retry, get_current_job
 from seamkeeper import clock, journal
 from seamkeeper.events import read_event
 from seamkeeper.journal import Arrival
-from seamkeeper.queues import RESYNC_ACCOUNT, RESYNC_SYSTEM
+from seamkeeper.queues import RESYNC_ACCOUNT, RESYNC_ALL, RESYNC_SYSTEM
 from workers import resync
 from workers.failures import attempt
 from workers.reconcile import Ask, reconcile
@@ -66,3 +66,11 @@ def resync_account(*, name: str, why: str) -> None:
     with attempt(tools, "resync_account"):
         tools.queues.resync_begins(RESYNC_ACCOUNT, name)
         resync.resync_account(tools, name, why=why)
+
+
+def resync_all(*, name: str, why: str) -> None:
+    """All access systems that Seam shows us."""
+    tools = tools_of_this_process()
+    with attempt(tools, "resync_all"):
+        tools.queues.resync_begins(RESYNC_ALL, name)
+        resync.resync_all(tools, why=why)

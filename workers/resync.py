@@ -38,7 +38,15 @@ def resync_system(tools: Tools, acs_system_id: str, *, why: str) -> int:
 
 def resync_account(tools: Tools, connected_account_id: str, *, why: str) -> int:
     """Asks for a resync of each access system of a connected account; gives their number."""
-    found = tools.seam.systems_of_account(connected_account_id)
+    return _ask_for_each(tools, tools.seam.systems(connected_account_id=connected_account_id), why)
+
+
+def resync_all(tools: Tools, *, why: str) -> int:
+    """Asks for a resync of each access system that Seam shows us; gives their number."""
+    return _ask_for_each(tools, tools.seam.systems(), why)
+
+
+def _ask_for_each(tools: Tools, found: list[Mapping[str, Any]], why: str) -> int:
     for system in found:
         tools.queues.ask_resync(RESYNC_SYSTEM, str(system["acs_system_id"]), why=why)
     return len(found)

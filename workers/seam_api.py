@@ -73,9 +73,9 @@ class SeamApi:
             cursors.add(cursor)
             query = {**query, "page_cursor": cursor}
 
-    def systems_of_account(self, connected_account_id: str) -> list[Mapping[str, Any]]:
-        """The access systems of a connected account."""
-        answer = self._call("GET", "/acs/systems/list", {"connected_account_id": connected_account_id})
+    def systems(self, **query: str) -> list[Mapping[str, Any]]:
+        """All access systems, or with `connected_account_id` those of one account. Seam does not page them."""
+        answer = self._call("GET", "/acs/systems/list", query)
         return _objects(answer, "acs_systems", "acs_system_id")
 
     def holder_of(self, acs_credential_id: str) -> str | None:

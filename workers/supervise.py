@@ -66,9 +66,7 @@ class Supervisor:
             child.pause = _SOON if now - child.started_at > _LATEST else min(child.pause * 2, _LATEST)
             child.starts_at, child.process = now + child.pause, None
         if now >= child.starts_at:
-            child.process = _FORK.Process(
-                target=_run_child, args=(child.queue, self._told), name=f"worker-{child.queue}"
-            )
+            child.process = _FORK.Process(target=_run_child, args=(child.queue, self._told, os.getpid()))
             child.process.start()
             child.started_at = now
 

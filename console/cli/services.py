@@ -1,0 +1,67 @@
+"""The commands that become a service: this process is replaced by the door's own, so that signals reach it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+
+@click.command("serve")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8000, show_default=True)
+@click.option("--workers", default=1, show_default=True, help="Processes that share the port.")
+@click.option("--trust-proxy", default="", help="Addresses whose X-Forwarded-For is believed.")
+def serve_command(**options: Any) -> None:
+    """The receiver: POST /webhooks/seam, /livez, /readyz. Needs SEAM_WEBHOOK_SECRET and REDIS_URL."""
+    _become("receiver", *_flags(options))
+
+
+@click.command("worker")
+@click.option("--queues", default="events,reconcile,resync", show_default=True)
+@click.option("--processes", default=1, show_default=True, help="Processes for each queue.")
+def worker_command(**options: Any) -> None:
+    """Worker processes, each a stock RQ worker on one queue. Needs SEAM_API_KEY, REDIS_URL and DATABASE_URL."""
+    _become("workers", "worker", *_flags(options))
+
+
+@click.command("scheduler")
+def scheduler_command() -> None:
+    """What runs by the clock. Run one or more; exactly one acts."""
+    _become("workers", "scheduler")
+
+
+@click.command("console")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8001, show_default=True)
+@click.option(
+    "--trust-network", is_flag=True, help="Allow another host: there is no login, so only in private networks."
+)
+def console_command(**options: Any) -> None:
+    """The console's pages and /metrics."""
+    _become("console.web", *_flags(options))
+
+
+@click.command("simulate", context_settings={"ignore_unknown_options": True, "help_option_names": []})
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def simulate_command(options: tuple[str, ...]) -> None:
+    """A simulated Seam: `seamkeeper simulate --help` lists its options."""
+    _become("simulator", *options)
+
+
+def _flags(options: dict[str, Any]) -> list[str]:
+    flags: list[str] = []
+    for name, value in options.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            flags.append(flag)
+        elif value not in (False, "", None):
+            flags += [flag, str(value)]
+    return flags
+
+
+def _become(module: str, *arguments: str) -> NoReturn:
+    command = [sys.executable, "-m", module, *arguments]
+    os.execv(sys.executable, command)  # noqa: S606 (the door is a process of its own; no shell is involved)

@@ -1,0 +1,130 @@
+"""The real processes of a deployment, for tests that must see them: receiver, workers, scheduler."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from tests.signing import body_of, signed
+
+ROOT = Path(__file__).parent.parent
+Found = TypeVar("Found")
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def eventually(look: Callable[[], Found], *, within: float = 60.0, what: str = "it") -> Found:
+    """The first truthy answer; fails with the last one after `within` seconds."""
+    deadline = time.monotonic() + within
+    while True:
+        found = look()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"{what} did not happen within {within:.0f} s; last: {found!r}"
+        time.sleep(0.05)
+
+
+@dataclass
+class Stack:
+    """Processes that share one environment; each writes to a log of its own."""
+
+    environ: Mapping[str, str]
+    logs: Path
+    port: int = field(default_factory=free_port)
+    running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def start(self, name: str, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """One more process."""
+        with (self.logs / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", module, *arguments], env=dict(self.environ), stdout=log, stderr=log, cwd=ROOT,
+                start_new_session=True,
+            )  # fmt: skip
+        self.running[name] = process
+        return process
+
+    def start_receiver(self, *arguments: str) -> None:
+        """And waits until it answers."""
+        self.start("receiver", "receiver", "--port", str(self.port), *arguments)
+        eventually(self.is_live, what="the receiver")
+
+    def start_workers(self, *arguments: str) -> None:
+        """Worker processes and the scheduler."""
+        self.start("scheduler", "workers", "scheduler")
+        self.start("worker", "workers", "worker", *arguments)
+
+    def is_live(self) -> bool:
+        """True when the receiver answers."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/livez", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def post(self, payload: Mapping[str, Any], **options: Any) -> int:
+        """Delivers a signed event; gives the status, 0 when nobody answered."""
+        body = body_of(payload)
+        try:
+            url = f"http://127.0.0.1:{self.port}/webhooks/seam"
+            return httpx.post(
+                url, content=body, headers=signed(body, **options), timeout=15, trust_env=False
+            ).status_code
+        except httpx.TransportError:
+            return 0
+
+    def seamkeeper(self, *arguments: str, exit_code: int | None = 0) -> str:
+        """The command line on the same environment; gives stdout."""
+        done = subprocess.run(
+            [sys.executable, "-m", "console", *arguments], env=dict(self.environ), capture_output=True, text=True,
+            cwd=ROOT, check=False, timeout=60,
+        )  # fmt: skip
+        assert exit_code is None or done.returncode == exit_code, f"{arguments}: {done.returncode}\n{done.stderr}"
+        return done.stdout
+
+    def shown(self, what: str, name: str) -> dict[str, Any]:
+        """`users show` or `events show` as JSON; empty when there is no such thing yet."""
+        output = self.seamkeeper(what, "show", name, "--json", exit_code=None)
+        found: dict[str, Any] = json.loads(output) if output else {}
+        return found
+
+    def stop(self) -> None:
+        """SIGTERM to all, SIGKILL to what does not end."""
+        for process in self.running.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        for process in self.running.values():
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        self.running.clear()
+
+
+@contextmanager
+def stack(environ: Mapping[str, str], logs: Path) -> Iterator[Stack]:
+    """A deployment that ends with the test."""
+    found = Stack(environ, logs)
+    try:
+        yield found
+    finally:
+        found.stop()
