@@ -5,12 +5,11 @@ from __future__ import annotations
 import html
 import re
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from redis import Redis
 from rq import Queue
-from rq.job import Job
+from rq.job import Job, JobStatus
 from rq.registry import FailedJobRegistry
 from rq.results import Result
 from rq.serializers import JSONSerializer
@@ -215,14 +214,15 @@ def _fail(redis: Redis, queue: str, job_id: str, traceback: str) -> None:
     """The job as RQ leaves it after its last try."""
     job = Job.fetch(job_id, connection=redis, serializer=JSONSerializer)
     redis.lrem(Queue(queue, connection=redis).key, 0, job_id)
-    job.set_status("failed")
+    job.set_status(JobStatus.FAILED)
     with redis.pipeline() as pipeline:
         FailedJobRegistry(queue, connection=redis).add(job, ttl=3600, pipeline=pipeline)
         pipeline.execute()
     Result.create_failure(job, 3600, traceback)
 
 
-def _register(redis: Redis, name: str, **fields: Any) -> None:
+def _register(redis: Redis, name: str, **fields: str) -> None:
     redis.sadd("rq:workers", f"rq:worker:{name}")
     if fields:
-        redis.hset(f"rq:worker:{name}", mapping=fields)
+        for field, value in fields.items():
+        redis.hset(f"rq:worker:{name}", field, value)
