@@ -223,6 +223,5 @@ def _fail(redis: Redis, queue: str, job_id: str, traceback: str) -> None:
 
 def _register(redis: Redis, name: str, **fields: str) -> None:
     redis.sadd("rq:workers", f"rq:worker:{name}")
-    if fields:
-        for field, value in fields.items():
+    for field, value in fields.items():
         redis.hset(f"rq:worker:{name}", field, value)
