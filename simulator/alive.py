@@ -11,6 +11,13 @@ from .people import some_number, someone
 from .world import World
 
 FEWEST, MOST = 8, 20
+OPENING = (
+    0,
+    4,
+    2,
+    3,
+    2,
+)  # moved in, a key, an edit, trouble, an edit: who watches for half a minute has seen each kind
 
 
 async def live(world: World) -> None:
@@ -30,6 +37,7 @@ class Building:
     rng: random.Random = field(init=False)
     next_at: float = 0.0
     followers: list[tuple[float, str]] = field(default_factory=list)
+    opening: list[int] = field(default_factory=lambda: list(OPENING))
 
     def __post_init__(self) -> None:
         self.rng = random.Random(f"{self.world.seed}/alive")
@@ -57,6 +65,8 @@ class Building:
                 return self._move_out(now)
             things: list[Callable[[float], str]]
             things = [self._move_in, self._move_out, self._edit, self._trouble, self._key, self._outage]
+            if self.opening:
+                return things[self.opening.pop(0)](now)
             return self.rng.choices(things, weights=(2, 2, 6, 4, 3, 1))[0](now)
 
     def _someone(self) -> str:
@@ -92,7 +102,7 @@ class Building:
         )
         edit = self.rng.choice(edits)
         self.world.edit_at_provider(id, **edit)
-        if self.rng.random() < 0.8:
+        if self.opening or self.rng.random() < 0.8:
             self.followers.append((now + self.rng.uniform(0.5, 2), id))
         return f"{name}: {next(iter(edit))} was edited at the provider"
 
