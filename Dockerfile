@@ -39,5 +39,5 @@ EXPOSE 8000
 ENTRYPOINT ["seamkeeper"]
 CMD ["serve", "--host", "0.0.0.0"]
 # Of the default command; the compose file says for each service what healthy means.
-HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --start-interval=1s \
+HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --start-interval=2s \
   CMD ["seamkeeper", "health", "--receiver", "http://127.0.0.1:8000"]

@@ -1,0 +1,1 @@
+"""The image and the compose stack, in a real Docker engine."""
