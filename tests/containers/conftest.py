@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.containers.stack import Stack, docker, missing_engine
+from tests.containers.stack import IMAGE, Stack, docker, missing_engine
 
 WORKERS = 3
 
@@ -21,18 +21,31 @@ def engine_is_there() -> None:
 
 
 @pytest.fixture(scope="session")
-def stack(engine_is_there: None) -> Iterator[Stack]:
-    """The running stack. Its Seam lives in memory and begins with three people, always the same."""
+def built(engine_is_there: None) -> Stack:
+    """The stack with its image built, not started. Its Seam lives in memory and begins with the same three people."""
     stack = Stack(
         f"seamkeeper-test-{os.urandom(3).hex()}", SIMULATOR_OPTIONS="--users 3", SEAMKEEPER_REREAD_DELAYS="1,2,5,15"
     )
+    started = time.monotonic()
+    stack.compose("build")
+    size = int(docker("image", "inspect", "-f", "{{.Size}}", IMAGE)) / 1e6
+    print(f"\nbuilt in {time.monotonic() - started:.1f} s, {size:.0f} MB")
+    return stack
+
+
+@pytest.fixture(scope="session")
+def image(built: Stack) -> str:
+    """The name of the image."""
+    return IMAGE
+
+
+@pytest.fixture(scope="session")
+def stack(built: Stack) -> Iterator[Stack]:
+    """The running stack."""
     try:
         started = time.monotonic()
-        stack.compose("build")
-        built = time.monotonic()
-        stack.up(workers=WORKERS)
-        size = int(docker("image", "inspect", "-f", "{{.Size}}", "seamkeeper:test")) / 1e6
-        print(f"\nbuilt in {built - started:.1f} s, {size:.0f} MB; well after {time.monotonic() - built:.1f} s")
-        yield stack
+        built.up(workers=WORKERS)
+        print(f"\nall services well after {time.monotonic() - started:.1f} s")
+        yield built
     finally:
-        stack.compose("down", "--volumes", "--remove-orphans", "--timeout", "20")
+        built.compose("down", "--volumes", "--remove-orphans", "--timeout", "20")

@@ -17,6 +17,7 @@ import httpx
 from tests.conftest import SECRET
 
 ROOT = Path(__file__).parents[2]
+IMAGE = "seamkeeper:test"
 OURS = ("SEAM", "REDIS_", "RQ_", "DATABASE_", "POSTGRES_", "COMPOSE_", "SIMULATOR_", "PYTHON_IMAGE")
 
 
@@ -30,7 +31,7 @@ class Stack:
         self._command = ["docker", "compose", "-p", project, "--env-file", "deploy/demo.env", "--profile", "demo"]
         self._environment = {
             **clean_environment(),
-            "SEAMKEEPER_IMAGE": "seamkeeper:test",
+            "SEAMKEEPER_IMAGE": IMAGE,
             "SEAM_WEBHOOK_SECRET": SECRET,
             "SEAMKEEPER_PORT": str(receiver),
             "SEAMKEEPER_CONSOLE_PORT": str(console),

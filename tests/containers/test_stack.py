@@ -52,6 +52,20 @@ def test_a_restart_keeps_what_was_known(stack: Stack) -> None:
     assert stack.seamkeeper_json("desired", "show", acs_user_id) == WANTED
 
 
+def test_what_was_accepted_survives_a_kill(stack: Stack) -> None:
+    """Events that were answered 204 while no worker ran are done in the end, though Redis and receiver were killed."""
+    stack.compose("stop", "worker")
+    accepted = [event("acs_system.connected") for _ in range(20)]
+    for payload in accepted:
+        _deliver(stack, payload)
+
+    stack.compose("kill", "redis", "receiver")
+    stack.up(workers=WORKERS)
+
+    for payload in accepted:
+        assert _settled(stack, payload)["status"] in ("done", "ignored")
+
+
 def test_every_worker_container_is_registered(stack: Stack) -> None:
     """`--scale worker=3` gives three hosts in RQ's registry, each serving every queue."""
     script = 'for worker in $(redis-cli smembers rq:workers); do redis-cli hmget "$worker" hostname queues; done'
