@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from console.cli.arguments import is_id
 from seamkeeper import clock, users
 
-Row = tuple[str, dict[str, Any]]
+Row = tuple[int, str, dict[str, Any]]
 _SCHEDULE = ("access_schedule.starts_at", "access_schedule.ends_at")
 
 
@@ -22,6 +24,10 @@ class BadRow(Exception):
         super().__init__(reason)
 
 
+class BadFile(Exception):
+    """A file of which no row can be used."""
+
+
 def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
     """`field=value` as checked values. Raises `BadRow`."""
     flat: dict[str, Any] = {}
@@ -29,74 +35,128 @@ def parse_assignments(assignments: Iterable[str]) -> dict[str, Any]:
         name, equals, value = assignment.partition("=")
         if not equals:
             raise BadRow(f"{assignment!r} is not FIELD=VALUE")
+        if name.strip() in flat:
+            raise BadRow(f"{name.strip()} is given twice")
         flat[name.strip()] = value
     return _checked(flat)
 
 
 def read_rows(file: Path) -> Iterator[Row | BadRow]:
-    """(acs_user_id, values) or what is wrong, row by row. Raises `BadRow` when the file as a whole cannot be read."""
+    """(line, acs_user_id, values) or what is wrong, row by row. Raises `BadFile`."""
     try:
         text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadRow(f"cannot be read as UTF-8: {error}") from error
+    except OSError as error:
+        raise BadFile(f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadFile(f"is not UTF-8 ({error.reason} at byte {error.start}); save it as CSV UTF-8") from error
     for line, fields in _json_rows(text) if file.suffix.lower() == ".json" else _csv_rows(text):
         try:
-            yield _row(fields)
+            yield line, *_row(fields)
         except BadRow as error:
             yield BadRow(str(error), line)
 
 
 def _csv_rows(text: str) -> Iterator[tuple[int, Any]]:
-    reader = csv.DictReader(text.splitlines(), strict=True)
-    try:
-        if "acs_user_id" not in (reader.fieldnames or ()):
-            raise BadRow("the first line must name the columns, acs_user_id among them")
-        for fields in reader:
-            if None in fields:
-                yield reader.line_num, BadRow("has more cells than the first line names")
-            else:
-                yield reader.line_num, {name: cell for name, cell in fields.items() if cell not in (None, "")}
-    except csv.Error as error:
-        raise BadRow(f"line {reader.line_num}: {error}") from error
+    """(line on which the row begins, its filled cells by column, or what is wrong with the row)."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    columns: list[str] = []
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = [cell.strip() for cell in next(reader)]
+        except StopIteration:
+            break
+        except csv.Error as error:  # the reader goes on with the next line
+            yield line, BadRow(f"cannot be read: {error}")
+            continue
+        if not any(cells):
+            continue
+        if columns:
+            yield line, _cells(columns, cells)
+        else:
+            columns = _columns(cells)
+    if not columns:
+        raise BadFile("is empty")
+
+
+def _columns(names: list[str]) -> list[str]:
+    if "acs_user_id" not in names:
+        raise BadFile("must begin with a line that names the columns, separated by commas, acs_user_id among them")
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
+        raise BadFile(f"names a column twice: {', '.join(twice)}")
+    return names
+
+
+def _cells(columns: Sequence[str], cells: Sequence[str]) -> Any:
+    if any(cells[len(columns) :]):
+        return BadRow("has more cells than the first line names")
+    filled = {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
+    return BadRow("has a value in a column without a name") if "" in filled else filled
 
 
 def _json_rows(text: str) -> Iterator[tuple[int, Any]]:
     try:
         rows = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadRow(f"is not JSON: {error}") from error
+        raise BadFile(f"is not JSON: {error}") from error
     if not isinstance(rows, list):
-        raise BadRow("must be a list of objects with an acs_user_id each")
+        raise BadFile("must be a list of objects with an acs_user_id each")
     yield from enumerate(rows, start=1)
 
 
-def _row(fields: Any) -> Row:
+def _row(fields: Any) -> tuple[str, dict[str, Any]]:
     if isinstance(fields, BadRow):
         raise fields
     if not isinstance(fields, Mapping):
         raise BadRow("is not an object")
     values = dict(fields)
     acs_user_id = values.pop("acs_user_id", None)
-    if not isinstance(acs_user_id, str) or not acs_user_id.strip() or len(acs_user_id) > 200:
+    if acs_user_id in (None, ""):
         raise BadRow("acs_user_id is missing")
-    return acs_user_id.strip(), _checked(values)
+    if not is_id(acs_user_id):
+        raise BadRow("acs_user_id is no id (1 to 200 printable characters, no spaces)")
+    return acs_user_id, _checked(values)
 
 
 def _checked(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Values by field, as they would be sent; a schedule may come as two fields, as JSON, or as null."""
-    values = {name: value for name, value in flat.items() if name not in _SCHEDULE}
-    ends = {name.partition(".")[2]: flat[name] for name in _SCHEDULE if name in flat}
+    stripped = {name: value.strip() if isinstance(value, str) else value for name, value in flat.items()}
+    values = {name: value for name, value in stripped.items() if name not in _SCHEDULE}
+    ends = {name.partition(".")[2]: stripped[name] for name in _SCHEDULE if name in stripped}
+    if ends and "access_schedule" in values:
+        raise BadRow("access_schedule is given as a whole and by its ends; give one of the two")
     if ends:
         values["access_schedule"] = ends
-    schedule = values.get("access_schedule")
-    if isinstance(schedule, str):
-        try:
-            values["access_schedule"] = json.loads(schedule)
-        except ValueError:
-            raise BadRow("access_schedule must be JSON with starts_at and ends_at, or null") from None
-    values = {name: value.strip() if isinstance(value, str) else value for name, value in values.items()}
+    if isinstance(values.get("access_schedule"), str):
+        values["access_schedule"] = _schedule(values["access_schedule"])
     if not values:
         raise BadRow("names no field")
-    if wrong := users.mistakes(values, at=clock.now()):
+    wrong = users.mistakes(values, at=clock.now()) | _unstorable(values)
+    if wrong:
         raise BadRow("; ".join(f"{name} {sentence}" for name, sentence in wrong.items()))
     return values
+
+
+def _schedule(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise BadRow("access_schedule must be JSON with starts_at and ends_at, or null") from None
+
+
+def _unstorable(values: Mapping[str, Any]) -> dict[str, str]:
+    """What a database would refuse, or keep as something else."""
+    found = {}
+    for name, value in values.items():
+        if name == "hid_acs_system_id" and not is_id(value):
+            found[name] = "is no id (1 to 200 printable characters, no spaces)"
+        elif isinstance(value, str) and not _is_text(value):
+            found[name] = "holds a NUL or half a character"
+    return found
+
+
+def _is_text(value: str) -> bool:
+    try:
+        return "\x00" not in value and bool(value.encode())
+    except UnicodeEncodeError:
+        return False

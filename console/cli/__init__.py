@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 
 import click
@@ -54,7 +55,10 @@ def cli() -> None:
 
 def main() -> None:
     """The command `seamkeeper`. Exit: 0 ok, 1 failed, 2 usage or settings, 3 partly failed, 4 not found, 5 no Redis,
-    database or Seam, 130 interrupted."""
+    database or receiver, 130 interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that knows no umlauts is no reason to fail
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.Abort:

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from console.cli import output
+from console.cli.arguments import an_id
 from console.cli.parts import open_database, open_queues
 from seamkeeper import settings
 
@@ -18,8 +19,8 @@ def events_command() -> None:
 
 @events_command.command("list")
 @click.option("--status", type=click.Choice(["running", "retrying", "done", "ignored", "quarantined", "dead"]))
-@click.option("--type", "event_type")
-@click.option("--user", "acs_user_id")
+@click.option("--type", "event_type", help="Such as acs_user.created.")
+@click.option("--user", "acs_user_id", type=an_id, metavar="ID", help="An acs_user_id.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
 @output.json_option
 def list_command(status: str | None, event_type: str | None, acs_user_id: str | None, limit: int, as_json: bool) -> int:
@@ -44,7 +45,7 @@ def list_command(status: str | None, event_type: str | None, acs_user_id: str | 
 
 
 @events_command.command("show")
-@click.argument("event_id")
+@click.argument("event_id", type=an_id)
 @output.json_option
 def show_command(event_id: str, as_json: bool) -> int:
     """One event: status, every attempt, and the body as it was received."""

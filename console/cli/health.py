@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
-import urllib.error
 import urllib.request
 from datetime import UTC, datetime, timedelta
 
 import click
 
+from console.cli.parts import open_redis
 from seamkeeper import settings
 
 _FRESH = timedelta(seconds=90)
+# A proxy of the environment is for the world outside, and would answer in the place of a part that is down.
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @click.command("health")
@@ -20,24 +23,25 @@ _FRESH = timedelta(seconds=90)
 @click.option("--worker", is_flag=True, help="A worker of this host is registered and its heartbeat is fresh.")
 @click.option("--scheduler", is_flag=True, help="Some scheduler acts.")
 def health_command(receiver_url: str | None, console_url: str | None, worker: bool, scheduler: bool) -> int:
-    """Exit 0 when every part that was named is well, else 1."""
-    checks = [_answers(url) for url in (receiver_url, console_url) if url]
+    """Exit 0 when every part that was named is well, else 1; 5 when Redis, which knows the workers, does not answer."""
+    urls = {"receiver": receiver_url, "console": console_url}
+    checks = {f"the {name} at {url}": _answers(url) for name, url in urls.items() if url}
     if worker or scheduler:
-        from redis import Redis
-
-        with Redis.from_url(settings.load().redis_url, socket_timeout=2, socket_connect_timeout=2) as redis:
-            checks += [_works(redis)] if worker else []
-            checks += [_schedules(redis)] if scheduler else []
+        with open_redis(settings.load(), patience=2) as redis:
+            checks |= {"a worker of this host": _works(redis)} if worker else {}
+            checks |= {"the scheduler": _schedules(redis)} if scheduler else {}
     if not checks:
         raise click.UsageError("Name at least one part: --receiver URL, --console URL, --worker, --scheduler.")
-    return 0 if all(checks) else 1
+    for name in (name for name, is_well in checks.items() if not is_well):
+        click.echo(f"Not well: {name}.", err=True)
+    return 0 if all(checks.values()) else 1
 
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url.rstrip('/')}/readyz", timeout=2) as answer:  # noqa: S310 (an address of ours)
+        with _DIRECTLY.open(f"{url.rstrip('/')}/readyz", timeout=2) as answer:
             return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         return False
 
 

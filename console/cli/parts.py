@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from console.cli.failing import CannotReach
 from seamkeeper import settings
+from seamkeeper.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from redis import Redis
     from sqlalchemy import Engine
 
     from seamkeeper.queues import Queues
@@ -17,9 +20,17 @@ if TYPE_CHECKING:
 @contextmanager
 def open_database(told: settings.Settings | None = None) -> Iterator[Engine]:
     """The engine of DATABASE_URL."""
+    from sqlalchemy.exc import ArgumentError
+
     from seamkeeper import database
 
-    engine = database.open_engine((told or settings.load()).database_url)
+    told = told or settings.load()
+    try:
+        engine = database.open_engine(told.database_url)
+    except (ValueError, ArgumentError):  # without its words: they may hold the password
+        raise ConfigurationError(["DATABASE_URL is no address: look at the port and at unusual characters."]) from None
+    except OSError as error:
+        raise CannotReach(f"The folder of DATABASE_URL cannot be used: {error}") from error
     try:
         yield engine
     finally:
@@ -29,13 +40,23 @@ def open_database(told: settings.Settings | None = None) -> Iterator[Engine]:
 @contextmanager
 def open_queues(told: settings.Settings | None = None) -> Iterator[Queues]:
     """Our way to ask for work, at REDIS_URL."""
-    from redis import Redis
-
     from seamkeeper.queues import Keys, Queues, Terms
 
     told = told or settings.load()
-    redis = Redis.from_url(told.redis_url, socket_timeout=5, socket_connect_timeout=5)
-    try:
+    with open_redis(told, patience=5) as redis:
         yield Queues(redis, keys=Keys(told.redis_key_prefix), terms=Terms(told.job_timeout, told.retry_delays))
+
+
+@contextmanager
+def open_redis(told: settings.Settings, *, patience: float) -> Iterator[Redis]:
+    """A client of REDIS_URL that waits `patience` seconds for an answer."""
+    from redis import Redis
+
+    try:
+        redis = Redis.from_url(told.redis_url, socket_timeout=patience, socket_connect_timeout=patience)
+    except (ValueError, TypeError):
+        raise ConfigurationError(["REDIS_URL is no address: look at the port and at what follows a ?."]) from None
+    try:
+        yield redis
     finally:
         redis.close()

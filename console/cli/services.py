@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any, NoReturn
 
 import click
 
+from console import door
+from console.cli.arguments import AT_LEAST_ONE, PORT
+
 
 @click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True)
-@click.option("--workers", default=1, show_default=True, help="Processes that share the port.")
+@click.option("--port", default=8000, show_default=True, type=PORT)
+@click.option("--workers", default=1, show_default=True, type=AT_LEAST_ONE, help="Processes that share the port.")
 @click.option("--trust-proxy", default="", help="Addresses whose X-Forwarded-For is believed.")
 def serve_command(**options: Any) -> None:
     """The receiver: POST /webhooks/seam, /livez, /readyz. Needs SEAM_WEBHOOK_SECRET and REDIS_URL."""
@@ -21,7 +23,7 @@ def serve_command(**options: Any) -> None:
 
 @click.command("worker")
 @click.option("--queues", default="events,reconcile,resync", show_default=True)
-@click.option("--processes", default=1, show_default=True, help="Processes for each queue.")
+@click.option("--processes", default=1, show_default=True, type=AT_LEAST_ONE, help="Processes for each queue.")
 def worker_command(**options: Any) -> None:
     """Worker processes, each a stock RQ worker on one queue. Needs SEAM_API_KEY, REDIS_URL and DATABASE_URL."""
     _become("workers", "worker", *_flags(options))
@@ -35,7 +37,7 @@ def scheduler_command() -> None:
 
 @click.command("console")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8001, show_default=True)
+@click.option("--port", default=8001, show_default=True, type=PORT, help="0 takes a free one.")
 @click.option(
     "--trust-network", is_flag=True, help="Allow another host: there is no login, so only in private networks."
 )
@@ -57,11 +59,11 @@ def _flags(options: dict[str, Any]) -> list[str]:
         flag = f"--{name.replace('_', '-')}"
         if value is True:
             flags.append(flag)
-        elif value not in (False, "", None):
+        elif value is not False and value != "":
             flags += [flag, str(value)]
     return flags
 
 
 def _become(module: str, *arguments: str) -> NoReturn:
-    command = [sys.executable, "-m", module, *arguments]
-    os.execv(sys.executable, command)  # noqa: S606 (the door is a process of its own; no shell is involved)
+    command = door.command(module, *arguments)
+    os.execv(command[0], command)  # noqa: S606 (the door is a process of its own; no shell is involved)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from console.cli import output
+from console.cli.arguments import an_id
 from console.cli.parts import open_database
 
 
@@ -16,7 +17,7 @@ def users_command() -> None:
 @users_command.command("list")
 @click.option("--sync", type=click.Choice(["in_sync", "drifted", "applying", "paused", "unknown"]))
 @click.option("--health", type=click.Choice(["ok", "warning", "error", "deleted"]))
-@click.option("--system", "acs_system_id", help="An acs_system_id.")
+@click.option("--system", "acs_system_id", type=an_id, metavar="ID", help="An acs_system_id.")
 @click.option("--search", help="Part of an id, a name or an e-mail address.")
 @click.option("--after", default="", help="Go on behind this acs_user_id.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 1000))
@@ -36,18 +37,18 @@ def list_command(
         output.print_json(found)
         return 0
     rows = [
-        (user["acs_user_id"], user["display_name"], user["sync"], user["health"], ", ".join(user["drift"] or {}))
+        (user["acs_user_id"], user["display_name"], user["sync"], user["health"], ", ".join(user["drift"] or ()))
         for user in found
     ]
     titles = ("user", "name", "sync", "health", "drifted fields")
     output.print_table(titles, rows, empty="No user fits. Users appear with the first event about them.")
     if len(found) == limit:
-        click.echo(f"More: --after {found[-1]['acs_user_id']}", err=True)
+        output.say(f"More: --after {found[-1]['acs_user_id']}")
     return 0
 
 
 @users_command.command("show")
-@click.argument("acs_user_id")
+@click.argument("acs_user_id", type=an_id)
 @output.json_option
 def show_command(acs_user_id: str, as_json: bool) -> int:
     """One user: observed, desired, drift, issues."""
