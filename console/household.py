@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from console import door
 
 
 class Ended(Exception):
@@ -22,17 +23,22 @@ class Household:
 
     logs: Path
     environ: Mapping[str, str]
+    held: int = -1  # a descriptor of a lock, which is held as long as any part lives
+    note: Callable[[Sequence[int]], None] = lambda pids: None  # is told the processes, each time there is one more
     _parts: list[tuple[str, subprocess.Popen[bytes]]] = field(default_factory=list)
 
     def start(self, name: str, module: str, *arguments: str) -> subprocess.Popen[bytes]:
         """A part as a process of its own session: Ctrl-C reaches `dev`, which ends the parts in order."""
         self.logs.mkdir(parents=True, exist_ok=True)
-        command: Sequence[str] = [sys.executable, "-m", module, *arguments]
+        command = door.command(module, *arguments)
+        held = (self.held,) if self.held >= 0 else ()
         with (self.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self.environ, start_new_session=True
-            )
+                command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=self.environ, pass_fds=held,
+                start_new_session=True,
+            )  # fmt: skip
         self._parts.append((name, process))
+        self.note([process.pid for _, process in self._parts])
         return process
 
     def check(self) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from console.cli.output import printable
 from seamkeeper import clock, database, desired, history, journal
@@ -14,29 +14,41 @@ from seamkeeper import clock, database, desired, history, journal
 _COLOURS = {"done": "green", "ignored": "bright_black", "dead": "red", "quarantined": "red"}
 _CHANGES = {"acs_user.drifted": "yellow", "acs_user.in_sync": "green", "acs_user.vanished": "magenta"}
 
+_LATE = timedelta(seconds=5)
+_MANY = 200
+
 
 class Tail:
     """Reads what is new since it began, each time it is asked."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._at = clock.now()
+        self._since = clock.now()
+        self._told: set[tuple[str, datetime]] = set()
         with database.reading(engine) as connection:
             self._change_id, self._action_id = history.last_numbers(connection)
 
     def lines(self) -> Iterator[tuple[str, str | None]]:
         """(text, colour) of everything new, in the order in which it happened."""
         with database.reading(self._engine) as connection:
-            events = journal.settled_after(connection, self._at)
+            events = self._settled(connection)
             found = history.lines_after(connection, self._change_id, self._action_id)
         for line in found:
             self._change_id = max(self._change_id, line.get("change_id", 0))
             self._action_id = max(self._action_id, line.get("action_id", 0))
-        if events:
-            self._at = max(event["settled_at"] for event in events)
         told = [(event["settled_at"], _of_event(event)) for event in events]
         told += [(line["at"], _of_line(line)) for line in found]
         yield from (text for _, text in sorted(told, key=lambda pair: pair[0]))
+
+    def _settled(self, connection: Connection) -> list[dict[str, Any]]:
+        """What is settled and was not told yet. It is looked for a little further back than what was told last: of
+        two workers the one with the earlier time may commit later."""
+        found = journal.settled_after(connection, self._since, limit=_MANY)
+        told, self._told = self._told, {(event["event_id"], event["settled_at"]) for event in found}
+        if found:
+            newest = found[-1]["settled_at"]
+            self._since = newest if len(found) == _MANY else max(self._since, newest - _LATE)
+        return [event for event in found if (event["event_id"], event["settled_at"]) not in told]
 
 
 def adopt_newcomers(engine: Engine) -> int:
