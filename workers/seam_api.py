@@ -159,7 +159,7 @@ def _words(error: Exception) -> str:
         return ""
     words = f" {error.code}: {error}"
     if isinstance(error, SeamHttpInvalidInputError):
-        fields = ", ".join(f"{each.parameter_name} {' '.join(each.error_messages)}" for each in error.validation_errors)
+        fields = ", ".join(" ".join([each.parameter_name, *each.error_messages]) for each in error.validation_errors)
         words += f" ({fields})" if fields else ""
     return words
 

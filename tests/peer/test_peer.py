@@ -162,10 +162,13 @@ def test_nobody_there_is_no_error(seam: SeamApi) -> None:
 def test_refusals_are_permanent_and_faults_are_not(seam: SeamApi, fake: Fake) -> None:
     """400 names the field; 500 (its answer to an update of nobody), 401 and an empty 503 are worth another try."""
     acs_user_id = fake.create_user(full_name="Jack Doe")
+    berlin = {"starts_at": "2099-01-01T09:00:00+01:00", "ends_at": "2099-02-01T09:00:00+01:00"}  # it takes only Z
     stranger = SeamApi(Settings(api_key="seam_test_nobody", endpoint=fake.url), count=lambda _name: None)
 
     with pytest.raises(Permanent, match=r"400.*access_schedule"):
         seam.update_user({"acs_user_id": acs_user_id, "access_schedule": None})
+    with pytest.raises(Permanent, match=r"Invalid datetime.*\(access_schedule\)$"):
+        seam.update_user({"acs_user_id": acs_user_id, "access_schedule": berlin})
     with pytest.raises(Temporary, match="500"):
         seam.update_user({"acs_user_id": "acs_user0", "full_name": "Jack Doe"})
     with pytest.raises(Temporary, match="401"):
