@@ -7,19 +7,23 @@ looks before it pushes, so an event whose answer was lost is found as seen, and 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import RedisError
+import hiredis
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
-from seamkeeper import clock
-from seamkeeper.queues import ACCEPT, Job, Keys, Terms, accept_call
+from seamkeeper import clock, logs
+from seamkeeper.queues import ACCEPT, EVENTS, Job, Keys, Terms, accept_call, flatten
 from seamkeeper.settings import Settings
 
+_log = logs.get()
 _MOST_IN_A_TRIP = 128
 _MOST_WAITING = 10_000
+_ACCEPT_SHA = hashlib.sha1(ACCEPT.encode()).hexdigest()  # noqa: S324 (how Redis names scripts)
 _PAUSE = 0.05  # seconds between tries while Redis is away
 _UNREACHABLE = (RedisError, OSError, asyncio.TimeoutError)
 
@@ -41,9 +45,8 @@ class Intake:
 
     def __init__(self, redis: Any, settings: Settings) -> None:
         self._redis = redis
-        self._accept = redis.register_script(ACCEPT)
         self._keys = Keys(settings.redis_key_prefix)
-        self._terms = Terms(settings.job_timeout, settings.retry_delays)
+        self._common = flatten(Terms(settings.job_timeout, settings.retry_delays).fields(EVENTS))
         self._dedupe = settings.dedupe
         self._patience = settings.redis_wait.total_seconds()
         self._waiting: deque[_Waiting] = deque()
@@ -82,16 +85,44 @@ class Intake:
                 await self._redis.connection_pool.disconnect()
                 await asyncio.sleep(_PAUSE)
             else:
-                for waiting, is_new in zip(batch, answers, strict=True):
-                    if not waiting.answer.done():
-                        waiting.answer.set_result(is_new == 1)
+                _answer(batch, answers)
                 return
 
     async def _trip(self, batch: Sequence[_Waiting]) -> list[int]:
         jobs = [(waiting.name, waiting.job) for waiting in batch]
-        keys, arguments = accept_call(self._keys, self._terms, jobs, at=clock.now(), dedupe=self._dedupe)
-        answers: list[int] = await self._accept(keys=keys, args=arguments)
-        return answers
+        keys, arguments = accept_call(self._keys, self._common, jobs, at=clock.now(), dedupe=self._dedupe)
+        try:
+            return await self._evaluate("EVALSHA", _ACCEPT_SHA, len(keys), *keys, *arguments)
+        except NoScriptError:  # Redis was started anew, or never saw it
+            return await self._evaluate("EVAL", ACCEPT, len(keys), *keys, *arguments)
+
+    async def _evaluate(self, *command: str | bytes | int) -> list[int]:
+        """One command and its answer. Packed by hiredis: redis-py packs in Python, which costs more than the trip."""
+        connection = await self._redis.connection_pool.get_connection()
+        is_whole = False
+        try:
+            await connection.send_packed_command(hiredis.pack_command(command))  # type: ignore[arg-type] # its stub says 1-tuple
+            answers: list[int] = await connection.read_response()
+            is_whole = True
+            return answers
+        except ResponseError:
+            is_whole = True
+            raise
+        finally:
+            if not is_whole:  # half an answer may be on its way, and would be taken for that of the next command
+                await connection.disconnect(nowait=True)
+            await self._redis.connection_pool.release(connection)
+
+
+def _answer(batch: Sequence[_Waiting], answers: Sequence[int]) -> None:
+    """Each hears of its own event; one line tells of the whole trip, for a line each would cost as much as the trip."""
+    queued: list[str] = []
+    seen: list[str] = []
+    for waiting, is_new in zip(batch, answers, strict=True):
+        (queued if is_new else seen).append(waiting.job.description)
+        if not waiting.answer.done():
+            waiting.answer.set_result(is_new == 1)
+    _log.info("webhook.stored", queued=queued, seen_before=seen)
 
 
 def _still_waiting(batch: Sequence[_Waiting], now: float) -> list[_Waiting]:

@@ -8,9 +8,17 @@ exception, and the process starts 0.7 s sooner. `tests/receiver/test_signature.p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from standardwebhooks import Webhook
+
+_PAIRS = (
+    (b"svix-id", b"webhook-id"),
+    (b"svix-timestamp", b"webhook-timestamp"),
+    (b"svix-signature", b"webhook-signature"),
+)
+_NAMES = frozenset(name for pair in _PAIRS for name in pair)
 
 
 class NotProven(Exception):
@@ -23,13 +31,15 @@ class Verifier:
     def __init__(self, secrets: Iterable[str]) -> None:
         self._webhooks = tuple(Webhook(secret) for secret in secrets)
 
-    def verify(self, headers: Mapping[str, str], body: bytes) -> None:
+    def verify(self, proof: Proof, body: bytes) -> None:
         """Raises `NotProven` unless one secret signed these bytes in the last (or next) five minutes.
 
         The library raises ValueError, binascii.Error and UnicodeDecodeError on what strangers can send (a signature
         without a comma, bad padding, a body that is not UTF-8), beside its own error: all mean the same here.
         """
-        named = {f"webhook-{name}": _header(headers, name) for name in ("id", "timestamp", "signature")}
+        named = {
+            "webhook-id": proof.message_id, "webhook-timestamp": proof.timestamp, "webhook-signature": proof.signature,
+        }  # fmt: skip
         refusal: Exception | None = None
         for webhook in self._webhooks:
             try:
@@ -41,12 +51,20 @@ class Verifier:
         raise NotProven(str(refusal)) from refusal
 
 
-def delivery_id(headers: Mapping[str, str]) -> str:
-    """Svix's id of the message: the same in every attempt."""
-    return _header(headers, "id")
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a request brings to be proven with: Svix's id of the message (the same in every attempt), the time of this
+    attempt, and the signatures."""
+
+    message_id: str = ""
+    timestamp: str = ""
+    signature: str = ""
 
 
-def _header(headers: Mapping[str, str], name: str) -> str:
-    """`svix-*` wins over `webhook-*`, the names that white-label senders use (as in the svix library)."""
-    value = headers.get(f"svix-{name}")
-    return headers.get(f"webhook-{name}", "") if value is None else value
+def proof_of(headers: Iterable[tuple[bytes, bytes]]) -> Proof:
+    """The three headers out of all, as ASGI gives them (names in lower case).
+
+    `svix-*` wins over `webhook-*`, the names that white-label senders use (as in the svix library).
+    """
+    found = {name: value.decode("latin-1") for name, value in headers if name in _NAMES}
+    return Proof(*(found.get(svix, found.get(white_label, "")) for svix, white_label in _PAIRS))

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from receiver.intake import NotStored
-from receiver.signature import NotProven, delivery_id
+from receiver.signature import NotProven, Proof, proof_of
 from receiver.state import State
 from seamkeeper import clock, logs
 from seamkeeper.errors import UnreadableEvent
@@ -28,32 +28,29 @@ class TooLarge(Exception):
 
 async def receive(request: Request) -> Response:
     """One delivery."""
-    state: State = request.state.door
+    state: State = request.scope["state"]["door"]
+    proof = proof_of(request.scope["headers"])
     try:
         body = await _read(request, state.settings.max_body_bytes)
-        state.verifier.verify(request.headers, body)
+        state.verifier.verify(proof, body)
     except TooLarge:
-        return _refuse(request, state, 413, "too_large", headers=_CLOSE)
+        return _refuse(request, proof, 413, "too_large", headers=_CLOSE)
     except NotProven:
-        return _refuse(request, state, 401, "bad_signature")
+        return _refuse(request, proof, 401, "bad_signature")
     except ClientDisconnect:
-        return _refuse(request, state, 400, "invalid")  # nobody is there to read it
-    name, job = _understand(body, delivery_id(request.headers))
+        return _refuse(request, proof, 400, "invalid")  # nobody is there to read it
+    name, job = _understand(body, proof.message_id)
     try:
-        is_new = await state.intake.take(name, job)
+        await state.intake.take(name, job)
     except NotStored:
         state.tally.count("unavailable")
         _log.warning("webhook.not_stored", event_id=name)
         return Response(status_code=503, headers=_RETRY_AFTER)
-    _log.info("webhook.accepted" if is_new else "webhook.duplicate", event_id=name, job=job.description)
     return Response(status_code=204)
 
 
 async def _read(request: Request, most: int) -> bytes:
-    """The raw body. Counts on the stream: a Content-Length may lie, and may be missing."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:19]) > most:
-        raise TooLarge
+    """The raw body. Counted on the stream: a Content-Length may lie, and may be missing."""
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
@@ -78,8 +75,9 @@ def _understand(body: bytes, delivery: str) -> tuple[str, Job]:
 
 
 def _refuse(
-    request: Request, state: State, status: int, outcome: str, *, headers: dict[str, str] | None = None
+    request: Request, proof: Proof, status: int, outcome: str, *, headers: dict[str, str] | None = None
 ) -> Response:
     sender = request.client.host if request.client else ""
-    state.tally.reject(outcome, delivery_id=delivery_id(request.headers), sender=sender)
+    state: State = request.scope["state"]["door"]
+    state.tally.reject(outcome, delivery_id=proof.message_id, sender=sender)
     return Response(status_code=status, headers=headers)

@@ -25,4 +25,4 @@ def parse(text: object) -> datetime:
 
 def iso(instant: datetime) -> str:
     """The instant as we write it: UTC, microseconds, Z."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return instant.astimezone(UTC).isoformat(timespec="microseconds")[:-6] + "Z"

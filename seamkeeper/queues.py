@@ -154,8 +154,7 @@ local answers, queued, a, k = {}, {}, 3 + n, 5
 while k < #KEYS do
   local id, now = ARGV[a], ARGV[a + 3]
   if redis.call('SET', KEYS[k], id, 'NX', 'EX', ARGV[1]) then
-    redis.call('DEL', KEYS[k + 1])
-    redis.call('ZREM', KEYS[4], id)
+    if redis.call('DEL', KEYS[k + 1]) == 1 then redis.call('ZREM', KEYS[4], id) end
     redis.call('HSET', KEYS[k + 1], 'created_at', now, 'data', ARGV[a + 1], 'description', ARGV[a + 2],
                'enqueued_at', now, 'status', 'queued', unpack(common))
     queued[#queued + 1] = id
@@ -176,11 +175,13 @@ return answers
 
 
 def accept_call(
-    keys: Keys, terms: Terms, jobs: Sequence[tuple[str, Job]], *, at: datetime, dedupe: timedelta
+    keys: Keys, common: Sequence[str | int], jobs: Sequence[tuple[str, Job]], *, at: datetime, dedupe: timedelta
 ) -> tuple[list[str], list[str | bytes | int]]:
-    """KEYS and ARGV of `ACCEPT` for (name to remember, job) pairs: dedupe and enqueue in one atomic step."""
+    """KEYS and ARGV of `ACCEPT` for (name to remember, job) pairs: dedupe and enqueue in one atomic step.
+
+    `common` is `flatten(terms.fields(EVENTS))`, made once.
+    """
     names = [keys.queue(EVENTS), keys.queues(), keys.counters(), keys.failed(EVENTS)]
-    common = flatten(terms.fields(EVENTS))
     arguments: list[str | bytes | int] = [int(dedupe.total_seconds()), len(common), *common]
     stamp = clock.iso(at)
     for name, job in jobs:

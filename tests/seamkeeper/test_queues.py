@@ -12,7 +12,18 @@ from rq import Queue, Retry
 from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 
-from seamkeeper.queues import ACCEPT, HANDLE_EVENT, RECONCILE_USER, Job, Keys, Queues, Terms, accept_call, event_job
+from seamkeeper.queues import (
+    ACCEPT,
+    HANDLE_EVENT,
+    RECONCILE_USER,
+    Job,
+    Keys,
+    Queues,
+    Terms,
+    accept_call,
+    event_job,
+    flatten,
+)
 
 AT = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 SOON = timedelta(seconds=30)
@@ -22,7 +33,11 @@ STAMPS = {b"created_at", b"enqueued_at", b"retry_intervals"}
 def accept(redis: Redis, *jobs: Job) -> list[int]:
     """One trip."""
     keys, arguments = accept_call(
-        Keys(), Terms(), [(job.job_id, job) for job in jobs], at=AT, dedupe=timedelta(hours=72)
+        Keys(),
+        flatten(Terms().fields("events")),
+        [(job.job_id, job) for job in jobs],
+        at=AT,
+        dedupe=timedelta(hours=72),
     )
     answers: list[int] = redis.register_script(ACCEPT)(keys=keys, args=arguments)
     return answers
@@ -107,7 +122,7 @@ def test_a_trip_with_duplicates_queues_each_once(redis: Redis) -> None:
 
 def test_keys_follow_rqs_prefix() -> None:
     """A hash tag in RQ_KEY_PREFIX puts ours into the same slot."""
-    keys, _ = accept_call(Keys("{sk}"), Terms(), [("e1", an_event())], at=AT, dedupe=SOON)
+    keys, _ = accept_call(Keys("{sk}"), [], [("e1", an_event())], at=AT, dedupe=SOON)
 
     assert all(key.startswith("{sk}:") for key in keys)
 

@@ -1,0 +1,1 @@
+"""Programs that measure: ratios of contenders, side by side in one run."""
