@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 
 import uvicorn
@@ -19,6 +20,7 @@ def main() -> int:
     except ConfigurationError as error:
         print(f"The receiver cannot start:\n{error}", file=sys.stderr)  # noqa: T201
         return 2
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))  # uvicorn raises it again after a graceful end
     uvicorn.run(
         "receiver.app:create_app",
         factory=True,

@@ -24,7 +24,7 @@ def repair(tools: Tools, raw: Mapping[str, Any], differences: Mapping[str, Diffe
     refused = users.mistakes(wanted, at=clock.now())
     values = {name: value for name, value in wanted.items() if name not in refused}
     if values:
-        _write(tools, raw, {**selector(acs_user_id=acs_user_id), **values}, differences, why)
+        _write(tools, raw, update_request(values, acs_user_id=acs_user_id), differences, why)
     if refused:
         sentences = "; ".join(f"{name} {sentence}" for name, sentence in refused.items())
         reason = f"the desired state of {acs_user_id} cannot be sent: {sentences}"

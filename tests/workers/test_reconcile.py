@@ -320,7 +320,7 @@ def test_a_disconnected_system_suspends_repairs_of_its_users_until_it_is_back(fl
             "connected_account_errors",
             "connected_account_warnings",
         )
-    }  # noqa: E501
+    }
 
     floor.receive(event("acs_system.disconnected", acs_system_id=system, **lists))
     floor.happened("acs_user.created", acs_user_id, acs_system_id=system)
@@ -402,7 +402,7 @@ def test_an_unreadable_body_is_quarantined(floor: Floor) -> None:
         unreadable_job(
             "unreadable-1", "not \x00 json", reason="the body is not JSON", received_at=clock.now(), delivery="msg"
         )
-    )  # noqa: E501
+    )
     floor.work()
 
     shown = floor.event("unreadable-1")

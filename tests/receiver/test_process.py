@@ -1,0 +1,121 @@
+"""The receiver as a process: what it says before it starts, bodies that never end, several processes, the end."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SECRET
+from tests.signing import body_of, event, signed
+from tests.stack import ROOT, Stack, eventually, stack
+
+
+@pytest.fixture
+def deployment(redis_url: str, tmp_path: Path) -> Iterator[Stack]:
+    """Only what the receiver needs."""
+    told = {"PATH": "/usr/bin", "SEAM_WEBHOOK_SECRET": SECRET, "REDIS_URL": redis_url, "SEAMKEEPER_LOG_FORMAT": "json"}
+    with stack(told, tmp_path) as found:
+        yield found
+
+
+def test_all_mistakes_are_told_at_once_and_the_exit_code_is_2() -> None:
+    """Before anything listens; the secret itself is not shown."""
+    told = {"SEAM_WEBHOOK_SECRET": "whsec_tooshort", "REDIS_URL": "nonsense", "SEAMKEEPER_REPAIR": "maybe"}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "receiver", "--port", "0"], env=told, capture_output=True, text=True, cwd=ROOT,
+        check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 2
+    assert all(name in done.stderr for name in told)
+    assert "tooshort" not in done.stderr
+
+
+def test_a_body_without_end_is_refused_without_being_read(deployment: Stack) -> None:
+    """413 comes while most of the body is still unsent, and the connection is closed."""
+    deployment.start_receiver()
+    sent = 0
+
+    with socket.create_connection(("127.0.0.1", deployment.port), timeout=10) as connection:
+        head = b"POST /webhooks/seam HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+        connection.sendall(head)
+        answer = b""
+        connection.settimeout(0.01)
+        while not answer and sent < 64 * 2**20:
+            try:
+                connection.sendall(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+                sent += 0x10000
+            except TimeoutError:
+                pass
+            except OSError:
+                break
+            try:
+                answer = connection.recv(100)
+            except TimeoutError:
+                continue
+
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert sent < 16 * 2**20
+
+
+def test_a_length_that_lies_is_no_error_of_ours(deployment: Stack) -> None:
+    """A sender that promises more than it sends and goes: the next request is served."""
+    deployment.start_receiver()
+
+    with socket.create_connection(("127.0.0.1", deployment.port), timeout=10) as connection:
+        connection.sendall(b"POST /webhooks/seam HTTP/1.1\r\nhost: x\r\ncontent-length: 5000\r\n\r\nshort")
+
+    assert deployment.post(event()) == 204
+
+
+@pytest.mark.parametrize("processes", ["1", "3"])
+def test_sigterm_resets_no_request_that_was_begun(deployment: Stack, processes: str) -> None:
+    """Under traffic: what was sent is answered, then the process ends with 0 within its deadline."""
+    deployment.start_receiver("--workers", processes)
+    answers: list[int] = []
+    is_over = threading.Event()
+
+    def deliver() -> None:
+        while not is_over.is_set():
+            answers.append(_post_whole(deployment.port))
+
+    senders = [threading.Thread(target=deliver) for _ in range(4)]
+    for sender in senders:
+        sender.start()
+    eventually(lambda: answers.count(204) > 50)
+    process = deployment.running.pop("receiver")
+    process.terminate()
+    code = process.wait(20)
+    is_over.set()
+    for sender in senders:
+        sender.join()
+
+    assert code == 0
+    assert set(answers) <= {204, 0}, answers  # 0: refused before anything was sent
+
+
+def _post_whole(port: int) -> int:
+    """One request over its own connection; 0 when nobody took the connection, -1 when it was cut off."""
+    body = body_of(event())
+    head = "".join(f"{name}: {value}\r\n" for name, value in signed(body).items())
+    try:
+        connection = socket.create_connection(("127.0.0.1", port), timeout=10)
+    except OSError:
+        time.sleep(0.01)
+        return 0
+    with connection:
+        try:
+            text = f"POST /webhooks/seam HTTP/1.1\r\nhost: x\r\n{head}content-length: {len(body)}\r\n\r\n"
+            connection.sendall(text.encode() + body)
+            answer = connection.recv(100)
+        except ConnectionResetError:
+            return 0  # taken by the kernel, never by the process: nothing was begun
+    return int(answer[9:12]) if answer else 0
