@@ -27,9 +27,9 @@ def test_it_is_labelled_and_not_roots(image: str) -> None:
 
 def test_it_holds_no_tools_to_build_with(image: str) -> None:
     """No compiler, no pip of ours, no cache, no sources beside the installed package."""
-    script = "command -v gcc cc make; ls /build /opt/seamkeeper/bin/pip /root/.cache/pip; true"
+    script = "command -v gcc cc make; ls -d /build /opt/seamkeeper/bin/pip ~/.cache; true"
 
-    found = docker("run", "--rm", "--entrypoint", "sh", image, "-c", script)
+    found = docker("run", "--rm", "--user", "0", "--entrypoint", "sh", image, "-c", script)
 
     assert found == ""
 
