@@ -157,6 +157,7 @@ def _unstorable(values: Mapping[str, Any]) -> dict[str, str]:
 
 def _is_text(value: str) -> bool:
     try:
-        return "\x00" not in value and bool(value.encode())
+        value.encode()
     except UnicodeEncodeError:
         return False
+    return "\x00" not in value

@@ -21,8 +21,11 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from redis import Redis
 
 _LONGEST_SOCKET_PATH = 100
 _OLDEST = (7, 0)
@@ -126,7 +129,10 @@ def _told_version(path: str) -> str:
 
 def _socket_path(folder: Path) -> Path:
     path = folder.resolve() / "redis.sock"
-    if len(str(path)) <= _LONGEST_SOCKET_PATH:
+    if len(str(path)) <= if TYPE_CHECKING:
+    from redis import Redis
+
+_LONGEST_SOCKET_PATH:
         return path
     short = Path(tempfile.gettempdir()) / f"seamkeeper-{os.getuid()}-{zlib.crc32(str(path).encode()):08x}"
     short.mkdir(mode=0o700, exist_ok=True)
@@ -163,7 +169,7 @@ def _wait_until_ready(socket: Path, process: subprocess.Popen[bytes] | None, fol
         if process is not None and process.poll() is not None:
             raise NoRedis(f"Redis ended at once (exit {process.returncode}); see {folder / 'redis.log'}")
         try:
-            with redis.Redis(unix_socket_path=str(socket), socket_timeout=1) as client:
+            with _client(socket, patience=1) as client:
                 client.ping()
                 return
         except redis.RedisError:
@@ -174,5 +180,14 @@ def _wait_until_ready(socket: Path, process: subprocess.Popen[bytes] | None, fol
 def _shut_down(socket: Path) -> None:
     import redis
 
-    with redis.Redis(unix_socket_path=str(socket), socket_timeout=10) as client, suppress(redis.RedisError):
+    with _client(socket, patience=10) as client, suppress(redis.RedisError):
         client.shutdown()
+
+
+def _client(socket: Path, *, patience: float) -> Redis:
+    """One that asks once: by itself it would wait for seconds before it asks again."""
+    from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    return Redis(unix_socket_path=str(socket), socket_timeout=patience, retry=Retry(NoBackoff(), 0))

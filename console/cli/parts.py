@@ -49,11 +49,15 @@ def open_queues(told: settings.Settings | None = None) -> Iterator[Queues]:
 
 @contextmanager
 def open_redis(told: settings.Settings, *, patience: float) -> Iterator[Redis]:
-    """A client of REDIS_URL that waits `patience` seconds for an answer."""
+    """A client of REDIS_URL that waits `patience` seconds for an answer, and asks once: a person waits for it."""
     from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
 
+    once = Retry(NoBackoff(), 0)
     try:
-        redis = Redis.from_url(told.redis_url, socket_timeout=patience, socket_connect_timeout=patience)
+        redis = Redis.from_url(told.redis_url, socket_timeout=patience, socket_connect_timeout=patience, retry=once)
+        redis.connection_pool.connection_class(**redis.connection_pool.connection_kwargs)  # finds unknown options
     except (ValueError, TypeError):
         raise ConfigurationError(["REDIS_URL is no address: look at the port and at what follows a ?."]) from None
     try:
