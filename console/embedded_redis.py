@@ -129,10 +129,7 @@ def _told_version(path: str) -> str:
 
 def _socket_path(folder: Path) -> Path:
     path = folder.resolve() / "redis.sock"
-    if len(str(path)) <= if TYPE_CHECKING:
-    from redis import Redis
-
-_LONGEST_SOCKET_PATH:
+    if len(str(path)) <= _LONGEST_SOCKET_PATH:
         return path
     short = Path(tempfile.gettempdir()) / f"seamkeeper-{os.getuid()}-{zlib.crc32(str(path).encode()):08x}"
     short.mkdir(mode=0o700, exist_ok=True)
