@@ -60,7 +60,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that knows no umlauts is no reason to fail
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="seamkeeper", standalone_mode=False)
     except click.exceptions.Abort:
         code = 130
     except click.ClickException as error:
