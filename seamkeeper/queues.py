@@ -63,8 +63,8 @@ class Keys:
     def waiting(self, acs_user_id: str) -> str:
         return f"{self.prefix}:seamkeeper:waiting:{acs_user_id}"
 
-    def later(self, acs_user_id: str) -> str:
-        return f"{self.prefix}:seamkeeper:later:{acs_user_id}"
+    def later(self, acs_user_id: str, step: int) -> str:
+        return f"{self.prefix}:seamkeeper:later:{step}:{acs_user_id}"
 
     def turn(self, acs_user_id: str) -> str:
         return f"{self.prefix}:seamkeeper:turn:{acs_user_id}"
@@ -247,8 +247,8 @@ class Queues:
     ) -> str:  # fmt: skip
         """Asks for a reconcile of one user and gives the id of the job that will do it, new or already waiting.
 
-        With `delay` it is a later look (after a write), which does not stand in the way of an ask for now.
-        `step` counts the later looks.
+        With `delay` it is a later look (after a write), which does not stand in the way of an ask for now, nor of a
+        look of another step. `step` counts the later looks.
         """
         job = Job(
             job_id=f"reconcile-{job_id_for(acs_user_id)}-{uuid.uuid4().hex[:8]}",
@@ -256,7 +256,7 @@ class Queues:
             arguments={"acs_user_id": acs_user_id, "why": why, "source": source, "step": step},
             description=f"reconcile {acs_user_id} ({why})",
         )
-        mark = self.keys.later(acs_user_id) if delay else self.keys.waiting(acs_user_id)
+        mark = self.keys.later(acs_user_id, step) if delay else self.keys.waiting(acs_user_id)
         return self._ask_once(mark, job, queue=queue, delay=delay)
 
     def ask_resync(self, function: str, name: str, *, why: str) -> str:
@@ -274,10 +274,10 @@ class Queues:
         """From here on an ask is one more resync."""
         self.redis.delete(self.keys.waiting(f"{function}:{name}"))
 
-    def take_turn(self, acs_user_id: str, *, job_id: str, lasts: timedelta) -> str | None:
+    def take_turn(self, acs_user_id: str, *, job_id: str, lasts: timedelta, step: int = 0) -> str | None:
         """A token when the user's turn is ours now, None when another run has it. It ends by itself after `lasts`."""
         token = uuid.uuid4().hex
-        names = [self.keys.turn(acs_user_id), self.keys.waiting(acs_user_id), self.keys.later(acs_user_id)]
+        names = [self.keys.turn(acs_user_id), self.keys.waiting(acs_user_id), self.keys.later(acs_user_id, step)]
         taken = self._take_turn(keys=names, args=[token, int(lasts.total_seconds() * 1000), job_id])
         return token if taken else None
 

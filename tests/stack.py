@@ -9,14 +9,13 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-
-import httpx
 
 from tests.signing import body_of, signed
 
@@ -83,12 +82,15 @@ class Stack:
     def post(self, payload: Mapping[str, Any], **options: Any) -> int:
         """Delivers a signed event; gives the status, 0 when nobody answered."""
         body = body_of(payload)
+        headers = {"content-type": "application/json", **signed(body, **options)}
+        url = f"http://127.0.0.1:{self.port}/webhooks/seam"
         try:
-            url = f"http://127.0.0.1:{self.port}/webhooks/seam"
-            return httpx.post(
-                url, content=body, headers=signed(body, **options), timeout=15, trust_env=False
-            ).status_code
-        except httpx.TransportError:
+            with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=15) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code
+        except OSError:
             return 0
 
     def seamkeeper(self, *arguments: str, exit_code: int | None = 0) -> str:

@@ -7,7 +7,7 @@ observation is as old as its request.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,12 +20,15 @@ from workers import repair
 from workers.changes import Change, find_changes, vanished
 from workers.tools import Tools
 
+_MOST_REPEATS = 2  # an update that Seam accepted, and that did not stay, is sent so often again
+_NOT_KEPT = "Seam accepted the update several times, and the value did not stay; the next event or sync tries again"
 _UNKNOWN_LOOKS = 2  # how often a user is looked for who was announced, never seen and is not there
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Why this run: in words, by which way it came (`webhook`, `resync`, …), and the how-manieth later look it is."""
+    """Why this run: in words, by which way it came (`webhook`, `resync`, …), and the how-manieth later look it is (0:
+    asked for by an event, a resync or a person)."""
 
     acs_user_id: str
     why: str
@@ -39,7 +42,7 @@ def reconcile(tools: Tools, ask: Ask, *, job_id: str) -> bool:
     Raises Temporary and Permanent, as Seam's API and the repair do.
     """
     lasts = tools.settings.job_timeout + timedelta(seconds=15)
-    token = tools.queues.take_turn(ask.acs_user_id, job_id=job_id, lasts=lasts)
+    token = tools.queues.take_turn(ask.acs_user_id, job_id=job_id, lasts=lasts, step=ask.step)
     if token is None:
         return False
     try:
@@ -82,6 +85,8 @@ def _there(tools: Tools, ask: Ask, raw: Mapping[str, Any], read_at: datetime) ->
         desired = desired_of(connection, ask.acs_user_id)
         is_connected = systems.is_connected(connection, raw.get("acs_system_id"))
         verdict, to_repair = judge(raw, desired, is_connected=is_connected, policy=tools.settings.repair)
+        if to_repair and ask.step > _MOST_REPEATS:
+            verdict, to_repair = replace(verdict, reason=_NOT_KEPT), {}
         found = find_changes(before, raw, verdict, source=ask.source)
         mirror.keep(connection, before, raw, verdict, health=users.health(raw), read_at=read_at)
         history.keep_issues(connection, ask.acs_user_id, raw)
@@ -89,9 +94,8 @@ def _there(tools: Tools, ask: Ask, raw: Mapping[str, Any], read_at: datetime) ->
     _react(tools, found)
     if to_repair:
         repair.repair(tools, raw, to_repair, why=ask.why)
-        look_again(tools, ask, step=0)
-    elif verdict.sync == "applying" or _is_leaving(raw, ask):
-        look_again(tools, ask, step=ask.step + 1)
+    if to_repair or verdict.sync == "applying" or _is_leaving(raw, ask):
+        look_again(tools, ask)
 
 
 def _not_there(tools: Tools, ask: Ask, read_at: datetime) -> None:
@@ -109,16 +113,16 @@ def _not_there(tools: Tools, ask: Ask, read_at: datetime) -> None:
             _note(connection, found)
             is_early = False
     if is_early:
-        look_again(tools, ask, step=ask.step + 1)
+        look_again(tools, ask)
         return
     _react(tools, found)
 
 
-def look_again(tools: Tools, ask: Ask, *, step: int) -> None:
+def look_again(tools: Tools, ask: Ask) -> None:
     """Read the user once more, later, and later still: 5 s, 15 s, 60 s, 5 min, 30 min; then events and resyncs do."""
     delays = tools.settings.reread_delays
-    if step < len(delays):
-        delay = timedelta(seconds=delays[step])
+    if ask.step < len(delays):
+        delay, step = timedelta(seconds=delays[ask.step]), ask.step + 1
         tools.queues.ask_reconcile(ask.acs_user_id, why=ask.why, source=ask.source, delay=delay, step=step)
 
 

@@ -42,7 +42,7 @@ def update_request(
         raise Permanent("an update without any field changes nothing")
     if refused := users.mistakes(values, at=clock.now()):
         raise Permanent("; ".join(f"{name} {sentence}" for name, sentence in refused.items()))
-    return {**chosen, **values}
+    return {**chosen, **values, **_in_utc(values)}
 
 
 def selector(
@@ -55,6 +55,15 @@ def selector(
     if user_identity_id and acs_system_id and not acs_user_id:
         return {"user_identity_id": user_identity_id, "acs_system_id": acs_system_id}
     raise Permanent("a user is selected by acs_user_id, or by user_identity_id with acs_system_id, never by both")
+
+
+def _in_utc(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A schedule in UTC with milliseconds, as Seam writes it: Seam's own fake takes no other offset."""
+    schedule = values.get("access_schedule")
+    if schedule is None:
+        return {}
+    ends = {name: clock.parse(schedule[name]).isoformat(timespec="milliseconds") for name in ("starts_at", "ends_at")}
+    return {"access_schedule": {name: end.replace("+00:00", "Z") for name, end in ends.items()}}
 
 
 def _write(

@@ -38,6 +38,7 @@ def scheduler_command() -> None:
 @click.command("console")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8001, show_default=True, type=PORT, help="0 takes a free one.")
+@click.option("--allow-host", multiple=True, metavar="NAME", help="A name it may be asked by; again for more.")
 @click.option(
     "--trust-network", is_flag=True, help="Allow another host: there is no login, so only in private networks."
 )
@@ -59,6 +60,8 @@ def _flags(options: dict[str, Any]) -> list[str]:
         flag = f"--{name.replace('_', '-')}"
         if value is True:
             flags.append(flag)
+        elif isinstance(value, tuple):
+            flags += [part for each in value for part in (flag, str(each))]
         elif value is not False and value != "":
             flags += [flag, str(value)]
     return flags

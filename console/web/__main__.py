@@ -34,16 +34,16 @@ def main(arguments: list[str] | None = None) -> int:
         listener = _listen(options.host, options.port)
     except OSError as error:
         return _refuse(f"The console cannot listen on {options.host}:{options.port}: {error.strerror}.", code=1)
-    _serve(told, listener, host=options.host, trust_network=options.trust_network)
+    _serve(told, listener, names=(options.host, *options.allow_host))
     return 0
 
 
-def _serve(told: settings.Settings, listener: socket.socket, *, host: str, trust_network: bool) -> None:
+def _serve(told: settings.Settings, listener: socket.socket, *, names: tuple[str, ...]) -> None:
     os.environ["RQ_KEY_PREFIX"] = told.redis_key_prefix  # RQ reads it once, when it is imported (it may be in a file)
     from console.web.app import create_app
 
     config = uvicorn.Config(
-        create_app(told, host=host, trust_network=trust_network),
+        create_app(told, names=names),
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -79,6 +79,10 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="another address, without a login: only inside a private network such as a compose network",
     )
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME",
+        help="a name this console may be asked by, beside those of this machine; again for more",
+    )  # fmt: skip
     return parser
 
 

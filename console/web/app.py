@@ -40,11 +40,9 @@ routes = [
 ]
 
 
-def create_app(settings: Settings, *, host: str = "127.0.0.1", trust_network: bool = False) -> Starlette:
-    """The application. `host` is the address it is served at; with `trust_network` any Host header will do."""
-    middleware = [Middleware(SecurityHeaders)]
-    if not trust_network:
-        middleware.append(Middleware(KnownHosts, host=host))
+def create_app(settings: Settings, *, names: tuple[str, ...] = ()) -> Starlette:
+    """The application. `names` may stand in a Host header, beside those of this machine."""
+    middleware = [Middleware(SecurityHeaders), Middleware(KnownHosts, names=names)]
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:

@@ -22,7 +22,7 @@ HEADERS: Mapping[str, str] = {
 }
 _REFUSAL = (
     "This console answers to the names of this machine only (localhost, 127.0.0.1). "
-    "Inside a private network, start it with --trust-network.\n"
+    "Another name has to be given at the start: --allow-host NAME.\n"
 )
 
 
@@ -46,8 +46,8 @@ class SecurityHeaders:
 class KnownHosts:
     """Refuses a Host that is not ours: else a page elsewhere could point its own name at 127.0.0.1 and read us."""
 
-    def __init__(self, app: ASGIApp, *, host: str) -> None:
-        self.app, self.host = app, host
+    def __init__(self, app: ASGIApp, *, names: tuple[str, ...]) -> None:
+        self.app, self.names = app, frozenset(name.lower() for name in names)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_known(Headers(scope=scope).get("host", "")):
@@ -57,7 +57,7 @@ class KnownHosts:
 
     def _is_known(self, header: str) -> bool:
         name = host_name(header)
-        return bool(name) and (name == self.host.lower() or is_loopback(name))
+        return bool(name) and (name in self.names or is_loopback(name))
 
 
 def host_name(header: str) -> str:

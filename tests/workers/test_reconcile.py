@@ -450,3 +450,20 @@ def test_a_user_whose_turn_is_taken_is_done_when_it_ends(floor: Floor, sim: Runn
     assert reads == 0
     assert floor.user(acs_user_id)["health"] == "ok"
     assert floor.failed() == []
+
+
+def test_an_update_that_seam_accepts_and_does_not_keep_is_not_sent_for_ever(floor: Floor, sim: Running) -> None:
+    """A value that Seam silently changes back: a few tries, then a reason for a person; the next event tries again."""
+    sim.world.settings.ignored_fields = {"full_name"}
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jane Doe")
+
+    floor.happened("acs_user.created", acs_user_id)
+    sim.world.settings.ignored_fields = set()
+
+    user = floor.user(acs_user_id)
+    assert len(updates(sim)) == 3
+    assert user["sync"] == "drifted"
+    assert "did not stay" in user["reason"]
+    floor.happened("acs_user.created", acs_user_id)
+    assert floor.user(acs_user_id)["sync"] == "in_sync"

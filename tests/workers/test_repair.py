@@ -19,6 +19,17 @@ def test_a_user_is_chosen_in_one_of_two_ways(chosen: dict[str, str]) -> None:
     assert update_request({"full_name": "Jane"}, **chosen) == {**chosen, "full_name": "Jane"}
 
 
+def test_a_schedule_is_sent_in_utc() -> None:
+    """Whatever offset it was desired in."""
+    schedule = {"starts_at": "2099-01-01T09:00:00+01:00", "ends_at": "2099-02-01T00:00:00.5Z"}
+
+    request = update_request({"access_schedule": schedule}, **BY_ID)
+
+    assert request["access_schedule"] == {
+        "starts_at": "2099-01-01T08:00:00.000Z", "ends_at": "2099-02-01T00:00:00.500Z",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "chosen",
     [

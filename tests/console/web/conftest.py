@@ -19,7 +19,7 @@ from seamkeeper import clock, database, desired, history, journal, migrations, m
 from seamkeeper.events import read_event
 from seamkeeper.journal import Arrival
 from seamkeeper.mirror import Verdict
-from seamkeeper.queues import ACCEPT, Keys, Queues, Terms, accept_call, event_job
+from seamkeeper.queues import ACCEPT, Keys, Queues, Terms, accept_call, event_job, flatten
 from seamkeeper.settings import Settings
 
 with warnings.catch_warnings():  # it asks for httpx's successor, which nothing else here needs
@@ -118,7 +118,9 @@ def accept(redis: Redis, *event_ids: str, **about: Any) -> None:
         event_type = json.loads(body)["event_type"]
         job = event_job(event_id, event_type, body, received_at=clock.now(), source="webhook", delivery="msg_1")
         pairs.append((event_id, job))
-    names, arguments = accept_call(Keys(), Terms(), pairs, at=clock.now(), dedupe=timedelta(hours=1))
+    names, arguments = accept_call(
+        Keys(), flatten(Terms().fields("events")), pairs, at=clock.now(), dedupe=timedelta(hours=1)
+    )
     redis.register_script(ACCEPT)(keys=names, args=arguments)
 
 
