@@ -40,7 +40,7 @@ def list_command(status: str | None, event_type: str | None, acs_user_id: str | 
         for event in found
     ]  # fmt: skip
     titles = ("received", "status", "type", "event", "reason")
-    output.print_table(titles, rows, empty="No event fits. Try: seamkeeper send acs_user.created")
+    output.print_table(titles, rows, empty="No event fits. Try: seamkeeper send acs_user.created", whole="event")
     return 0
 
 

@@ -23,8 +23,9 @@ def print_json(value: Any) -> None:
     click.echo(_NOT_ASCII.sub(_escaped, text).encode())
 
 
-def print_table(titles: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
-    """A plain table, folded where a terminal needs it; `empty` says what to do when there is nothing."""
+def print_table(titles: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str, whole: str = "") -> None:
+    """A plain table, folded where a terminal needs it, but for the column `whole`, which a person copies; `empty` says
+    what to do when there is nothing."""
     lines = [[printable(cell) for cell in row] for row in rows]
     if not lines:
         click.echo(empty, err=True)
@@ -34,7 +35,9 @@ def print_table(titles: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: 
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*titles, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for title in titles:
+        table.add_column(title, overflow="fold", no_wrap=title == whole)
     for line in lines:
         table.add_row(*(Text(cell) for cell in line))
     Console(highlight=False, width=None if sys.stdout.isatty() else _ONE_LINE_EACH).print(table)

@@ -41,7 +41,7 @@ def list_command(
         for user in found
     ]
     titles = ("user", "name", "sync", "health", "drifted fields")
-    output.print_table(titles, rows, empty="No user fits. Users appear with the first event about them.")
+    output.print_table(titles, rows, empty="No user fits. Users appear with the first event about them.", whole="user")
     if len(found) == limit:
         output.say(f"More: --after {found[-1]['acs_user_id']}")
     return 0

@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+
 import pytest
 from redis import Redis
 from sqlalchemy import Engine
@@ -163,6 +171,27 @@ def test_a_table_is_read_by_programs_too(seamkeeper: Seamkeeper, engine: Engine)
     [line] = [line for line in told.splitlines() if ID in line]
     assert ("Jack with a very long name " * 5).strip() in line
     assert "full_name, access_schedule" in line
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("what", ["users", "events"])
+def test_a_narrow_terminal(environment: dict[str, str], engine: Engine, what: str) -> None:
+    """Fits, and the id can still be copied; nothing is cut, for what does not fit is folded."""
+    keep_user(engine, ID, name="Wolfeschlegelsteinhausen", drift={"full_name": {}, "access_schedule": {}})
+    keep_event(engine, ID, reason="Wolfeschlegelsteinhausen")
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+
+    subprocess.run(
+        [sys.executable, "-m", "console", what, "list"], env={**environment, "TERM": "dumb"}, stdout=theirs, check=True
+    )
+    os.close(theirs)
+    lines = os.read(ours, 100_000).decode().splitlines()
+    os.close(ours)
+
+    assert any(ID in line for line in lines)
+    assert max(map(len, lines)) <= 80
+    assert not any("…" in line for line in lines)
 
 
 def test_hostile_names(seamkeeper: Seamkeeper, engine: Engine) -> None:
