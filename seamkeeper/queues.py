@@ -51,6 +51,12 @@ class Keys:
     def job(self, job_id: str) -> str:
         return f"{self.prefix}:job:{job_id}"
 
+    def workers(self) -> str:
+        return f"{self.prefix}:workers"
+
+    def scheduler_lock(self, queue: str) -> str:
+        return f"{self.prefix}:scheduler-lock:{queue}"
+
     def failed(self, queue: str) -> str:
         return f"{self.prefix}:failed:{queue}"
 

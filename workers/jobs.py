@@ -5,6 +5,8 @@ Each may run twice, in this worker or in a stock `rq worker -S json`. Retrying i
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from rq import Retry, get_current_job
 
 from seamkeeper import clock, journal
@@ -43,13 +45,19 @@ def keep_unreadable(*, name: str, body: str, reason: str, received_at: str, deli
 
 
 def reconcile_user(*, acs_user_id: str, why: str, source: str, step: int = 0) -> Retry | None:
-    """One user, read afresh."""
+    """One user, read afresh, in the user's turn: never two at once. Who finds it taken comes again."""
     tools = tools_of_this_process()
     job = get_current_job()
-    is_done = True
-    with attempt(tools, "reconcile_user", acs_user_id=acs_user_id):
-        is_done = reconcile(tools, Ask(acs_user_id, why, source, step), job_id=job.id if job else "")
-    return None if is_done else _TURN_IS_TAKEN
+    lasts = tools.settings.job_timeout + timedelta(seconds=15)
+    token = tools.queues.take_turn(acs_user_id, job_id=job.id if job else "", lasts=lasts, step=step)
+    if token is None:
+        return _TURN_IS_TAKEN
+    try:
+        with attempt(tools, "reconcile_user", acs_user_id=acs_user_id):
+            reconcile(tools, Ask(acs_user_id, why, source, step))
+    finally:
+        tools.queues.give_turn_back(acs_user_id, token)
+    return None
 
 
 def resync_system(*, name: str, why: str) -> None:

@@ -1,7 +1,7 @@
-"""Reconcile one user: the turn, the clock, the read, the mirror, what changed, and the repair.
+"""Reconcile one user: the clock, the read, the mirror, what changed, and the repair.
 
-Safe to run at any time, any number of times. The read happens inside the turn, and the clock is read before it: an
-observation is as old as its request.
+Safe to run at any time, any number of times. The read happens inside the user's turn (workers/jobs.py takes it), and
+the clock is read before it: an observation is as old as its request.
 """
 
 from __future__ import annotations
@@ -36,25 +36,14 @@ class Ask:
     step: int = 0
 
 
-def reconcile(tools: Tools, ask: Ask, *, job_id: str) -> bool:
-    """One run. False when another run has the user's turn: come again.
-
-    Raises Temporary and Permanent, as Seam's API and the repair do.
-    """
-    lasts = tools.settings.job_timeout + timedelta(seconds=15)
-    token = tools.queues.take_turn(ask.acs_user_id, job_id=job_id, lasts=lasts, step=ask.step)
-    if token is None:
-        return False
-    try:
-        read_at = clock.now()
-        raw = tools.seam.get_user(ask.acs_user_id)
-        if raw is None:
-            _not_there(tools, ask, read_at)
-        else:
-            _there(tools, ask, raw, read_at)
-    finally:
-        tools.queues.give_turn_back(ask.acs_user_id, token)
-    return True
+def reconcile(tools: Tools, ask: Ask) -> None:
+    """One run, inside the user's turn. Raises Temporary and Permanent, as Seam's API and the repair do."""
+    read_at = clock.now()
+    raw = tools.seam.get_user(ask.acs_user_id)
+    if raw is None:
+        _not_there(tools, ask, read_at)
+    else:
+        _there(tools, ask, raw, read_at)
 
 
 def judge(

@@ -5,13 +5,20 @@ from __future__ import annotations
 import http.client
 import socket
 import urllib.request
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from console.cli.parts import open_redis
-from seamkeeper import settings
+from seamkeeper import clock, settings
+from seamkeeper.queues import EVENTS, QUEUES, Keys
 
+if TYPE_CHECKING:
+    from redis import Redis
+
+_Fields = tuple[bytes | None, bytes | None, bytes | None]
 _FRESH = timedelta(seconds=90)
 # A proxy of the environment is for the world outside, and would answer in the place of a part that is down.
 _DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -20,16 +27,24 @@ _DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 @click.command("health")
 @click.option("--receiver", "receiver_url", help="Address of the receiver, such as http://127.0.0.1:8000.")
 @click.option("--console", "console_url", help="Address of the console.")
-@click.option("--worker", is_flag=True, help="A worker of this host is registered and its heartbeat is fresh.")
+@click.option("--worker", is_flag=True, help="Workers of this host serve every queue, with a fresh heartbeat.")
+@click.option("--queues", default=",".join(QUEUES), show_default=True, help="That the workers of this host serve.")
 @click.option("--scheduler", is_flag=True, help="Some scheduler acts.")
-def health_command(receiver_url: str | None, console_url: str | None, worker: bool, scheduler: bool) -> int:
+def health_command(
+    receiver_url: str | None, console_url: str | None, worker: bool, queues: str, scheduler: bool
+) -> int:
     """Exit 0 when every part that was named is well, else 1; 5 when Redis, which knows the workers, does not answer."""
     urls = {"receiver": receiver_url, "console": console_url}
-    checks = {f"the {name} at {url}": _answers(url) for name, url in urls.items() if url}
+    checks: dict[str, bool] = {f"the {name} at {url}": _answers(url) for name, url in urls.items() if url}
     if worker or scheduler:
-        with open_redis(settings.load(), patience=2) as redis:
-            checks |= {"a worker of this host": _works(redis)} if worker else {}
-            checks |= {"the scheduler": _schedules(redis)} if scheduler else {}
+        told = settings.load()
+        keys = Keys(told.redis_key_prefix)
+        with open_redis(told, patience=2) as redis:
+            if worker:
+                silent = _silent_queues(redis, queues.split(","), keys)
+                checks[f"the workers of this host (queue {', '.join(silent)})"] = not silent
+            if scheduler:
+                checks["the scheduler"] = bool(redis.exists(keys.scheduler_lock(EVENTS)))
     if not checks:
         raise click.UsageError("Name at least one part: --receiver URL, --console URL, --worker, --scheduler.")
     for name in (name for name, is_well in checks.items() if not is_well):
@@ -45,23 +60,19 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _works(redis: object) -> bool:
-    from rq import Worker
+def _silent_queues(redis: Redis, queues: Sequence[str], keys: Keys) -> list[str]:
+    """The queues that no worker of this host serves with a fresh heartbeat. Read from RQ's hashes: importing RQ takes
+    longer than a health check may."""
+    served: set[str] = set()
+    for key in cast("set[bytes]", redis.smembers(keys.workers())):
+        host, heartbeat, names = cast(_Fields, redis.hmget(key.decode(), "hostname", "last_heartbeat", "queues"))
+        if host and host.decode() == socket.gethostname() and _is_fresh(heartbeat):
+            served |= set((names or b"").decode().split(","))
+    return [queue for queue in queues if queue not in served]
 
-    here = [worker for worker in Worker.all(connection=redis) if worker.hostname == socket.gethostname()]  # type: ignore[arg-type]
-    return any(_is_fresh(worker.last_heartbeat) for worker in here)
 
-
-def _is_fresh(heartbeat: datetime | None) -> bool:
-    if heartbeat is None:
+def _is_fresh(heartbeat: bytes | None) -> bool:
+    try:
+        return clock.now() - clock.parse((heartbeat or b"").decode()) < _FRESH
+    except ValueError:
         return False
-    at = heartbeat if heartbeat.tzinfo else heartbeat.replace(tzinfo=UTC)
-    return datetime.now(UTC) - at < _FRESH
-
-
-def _schedules(redis: object) -> bool:
-    from rq.scheduler import RQScheduler
-
-    from seamkeeper.queues import EVENTS
-
-    return bool(redis.exists(RQScheduler.get_locking_key(EVENTS)))  # type: ignore[attr-defined]

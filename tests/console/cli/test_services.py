@@ -269,16 +269,20 @@ def test_health_of_something_that_speaks_no_http(seamkeeper_anywhere: Seamkeeper
 
 @SQLITE
 def test_health_of_workers_and_scheduler(seamkeeper: Seamkeeper, redis: Redis) -> None:
-    """A registered worker of this host, and a held lock."""
+    """A worker of this host for each queue, and a held lock: one that is alive does not stand in for one that is not."""
     nobody = seamkeeper("health", "--worker", "--scheduler")
-    Worker(["events"], connection=redis).register_birth()
+    for queue in ("events", "resync"):
+        Worker([queue], connection=redis).register_birth()
     redis.set("rq:scheduler-lock:events", "1")
+    two_of_three = seamkeeper("health", "--worker", "--scheduler")
+    asked_for_two = seamkeeper("health", "--worker", "--queues", "events,resync")
+    Worker(["reconcile"], connection=redis).register_birth()
 
-    both = seamkeeper("health", "--worker", "--scheduler")
+    all_of_them = seamkeeper("health", "--worker", "--scheduler")
 
-    assert nobody.code == 1
-    assert nobody.err == "Not well: a worker of this host.\nNot well: the scheduler.\n"
-    assert both.code == 0
+    assert (nobody.code, two_of_three.code, asked_for_two.code, all_of_them.code) == (1, 1, 0, 0)
+    assert nobody.err.endswith("Not well: the scheduler.\n")
+    assert two_of_three.err == "Not well: the workers of this host (queue reconcile).\n"
 
 
 def test_health_of_nothing(seamkeeper_anywhere: Seamkeeper) -> None:
