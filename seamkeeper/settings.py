@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -111,9 +112,18 @@ def _url(*schemes: str) -> Callable[[str], str]:
         scheme, colon, rest = value.partition("://")
         if not colon or scheme.lower() not in schemes or not rest.strip("/"):
             raise ValueError(f"must be an address that begins with {' or '.join(f'{each}://' for each in schemes)}")
+        if scheme.lower() not in ("unix", "sqlite") and not _has_good_port(rest):
+            raise ValueError("must have a port of 1 to 65535 behind the colon, or none")
         return value
 
     return read
+
+
+def _has_good_port(rest: str) -> bool:
+    """Of what follows `scheme://`: credentials may hold colons, addresses of version 6 stand in brackets."""
+    place = re.split(r"[/?#]", rest.rpartition("@")[2], maxsplit=1)[0]
+    port = place.rpartition("]")[2].partition(":")
+    return not port[1] or (port[2].isdecimal() and 0 < int(port[2][:6]) < 65536)
 
 
 def _database_url(value: str) -> str:

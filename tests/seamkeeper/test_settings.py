@@ -105,3 +105,22 @@ def test_secrets_are_not_in_the_repr() -> None:
 def test_the_usual_postgresql_addresses_use_psycopg_3(scheme: str) -> None:
     """Hosting providers hand out `postgres://`."""
     assert settings.load({"DATABASE_URL": f"{scheme}://u@h/d"}).database_url == "postgresql+psycopg://u@h/d"
+
+
+@pytest.mark.parametrize("port", ["abc", "0", "65536", "-1", ""])
+@pytest.mark.parametrize(
+    ("name", "beginning"), [("REDIS_URL", "redis://:p:w@host"), ("DATABASE_URL", "postgresql://u:p@[::1]")]
+)
+def test_a_port_that_is_none_is_a_mistake(name: str, beginning: str, port: str) -> None:
+    """The libraries meet it much later, each in its own way."""
+    (sentence,) = mistakes_of({name: f"{beginning}:{port}/0"})
+
+    assert "port" in sentence
+
+
+@pytest.mark.parametrize(
+    "value", ["redis://host", "redis://:pa:ss@host:6379/0", "rediss://[::1]:6380", "unix:///run/a:b.sock?db=0"]
+)
+def test_the_usual_addresses_of_redis_are_taken(value: str) -> None:
+    """With a port, without one, with brackets, as a socket."""
+    assert settings.load({"REDIS_URL": value}).redis_url == value

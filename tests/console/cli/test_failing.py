@@ -44,7 +44,7 @@ def test_every_wrong_setting_is_told_at_once(
 @pytest.mark.parametrize(
     ("variables", "code", "words"),
     [
-        pytest.param({"DATABASE_URL": "postgresql://u:secret@h:port/d"}, 2, "DATABASE_URL is no address", id="port"),
+        pytest.param({"DATABASE_URL": "postgresql://u:secret@h:port/d"}, 2, "DATABASE_URL must have a port", id="port"),
         pytest.param({"DATABASE_URL": "sqlite:////dev/null/x/y.db"}, 5, "folder of DATABASE_URL", id="folder"),
         pytest.param({"DATABASE_URL": "sqlite:////dev/null"}, 5, "database", id="no-file"),
         pytest.param({"DATABASE_URL": "postgresql://u:secret@127.0.0.1:1/d"}, 5, "does not answer", id="refused"),
@@ -64,7 +64,7 @@ def test_a_database_that_cannot_be(
 @pytest.mark.parametrize(
     ("url", "code", "words"),
     [
-        pytest.param("redis://localhost:port", 2, "REDIS_URL is no address", id="port"),
+        pytest.param("redis://localhost:port", 2, "REDIS_URL must have a port", id="port"),
         pytest.param("redis://localhost:1?nonsense=1", 2, "REDIS_URL is no address", id="option"),
         pytest.param(NOBODY, 5, "Redis does not answer: Error 111 connecting", id="refused"),
         pytest.param("unix:///nowhere/redis.sock", 5, "Redis does not answer", id="socket"),

@@ -269,7 +269,7 @@ def test_health_of_something_that_speaks_no_http(seamkeeper_anywhere: Seamkeeper
 
 @SQLITE
 def test_health_of_workers_and_scheduler(seamkeeper: Seamkeeper, redis: Redis) -> None:
-    """A worker of this host for each queue, and a held lock: one that is alive does not stand in for one that is not."""
+    """A worker of this host for each queue, and a held lock: one does not stand in for another."""
     nobody = seamkeeper("health", "--worker", "--scheduler")
     for queue in ("events", "resync"):
         Worker([queue], connection=redis).register_birth()
