@@ -58,12 +58,15 @@ def selector(
 
 
 def _in_utc(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A schedule in UTC with milliseconds, as Seam writes it: Seam's own fake takes no other offset."""
+    """A schedule whose times end in Z: Seam's own fake takes no other offset."""
     schedule = values.get("access_schedule")
     if schedule is None:
         return {}
-    ends = {name: clock.parse(schedule[name]).isoformat(timespec="milliseconds") for name in ("starts_at", "ends_at")}
-    return {"access_schedule": {name: end.replace("+00:00", "Z") for name, end in ends.items()}}
+    return {"access_schedule": {name: _with_z(schedule[name]) for name in ("starts_at", "ends_at")}}
+
+
+def _with_z(instant: str) -> str:
+    return instant if instant.endswith("Z") else clock.iso(clock.parse(instant))
 
 
 def _write(

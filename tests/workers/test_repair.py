@@ -26,7 +26,7 @@ def test_a_schedule_is_sent_in_utc() -> None:
     request = update_request({"access_schedule": schedule}, **BY_ID)
 
     assert request["access_schedule"] == {
-        "starts_at": "2099-01-01T08:00:00.000Z", "ends_at": "2099-02-01T00:00:00.500Z",
+        "starts_at": "2099-01-01T08:00:00.000000Z", "ends_at": "2099-02-01T00:00:00.5Z",
     }  # fmt: skip
 
 
