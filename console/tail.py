@@ -51,15 +51,15 @@ class Tail:
         return [event for event in found if (event["event_id"], event["settled_at"]) not in told]
 
 
-def adopt_newcomers(engine: Engine) -> int:
+def adopt_newcomers(engine: Engine) -> list[str]:
     """For the simulated building only: takes everybody as they are first seen for the desired state, so that an edit
-    at the provider is drift and can be seen to be repaired. Gives their number."""
+    at the provider is drift and can be seen to be repaired. Gives their ids."""
     with database.reading(engine) as connection:
         newcomers = desired.ids_to_adopt(connection, only_unmanaged=True)
     for acs_user_id in newcomers:
         with engine.begin() as connection:
             desired.adopt(connection, acs_user_id, by="dev")
-    return len(newcomers)
+    return newcomers
 
 
 def _of_event(event: dict[str, Any]) -> tuple[str, str | None]:

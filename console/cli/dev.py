@@ -101,8 +101,8 @@ def _live(household: Household, folder: Folder, wanted: _Wanted, stop: threading
             _tell(addresses, told, folder)
             while not stop.wait(0.4):
                 household.check()
-                if addresses.seam:
-                    adopt_newcomers(engine)
+                for acs_user_id in adopt_newcomers(engine) if addresses.seam else ():
+                    queues.ask_reconcile(acs_user_id, why="adopted by seamkeeper dev", source="operator")
                 for text, colour in tail.lines():
                     click.secho(text, fg=colour)
         click.echo("\nEnding: the running jobs first, Redis last …", err=True)
