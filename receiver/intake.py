@@ -7,6 +7,7 @@ looks before it pushes, so an event whose answer was lost is found as seen, and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections import deque
 from collections.abc import Sequence
@@ -72,7 +73,12 @@ class Intake:
             self._arrived.clear()
             while self._waiting:
                 count = min(len(self._waiting), _MOST_IN_A_TRIP)
-                await self._deliver([self._waiting.popleft() for _ in range(count)])
+                batch = [self._waiting.popleft() for _ in range(count)]
+                try:
+                    await self._deliver(batch)
+                except Exception:  # were this task to end, every later request would wait for ever
+                    _log.exception("intake.failed")
+                    _refuse(batch)
 
     async def _deliver(self, batch: Sequence[_Waiting]) -> None:
         """Tries until Redis took the batch; who has waited too long is told so and left out of the next try."""
@@ -82,11 +88,18 @@ class Intake:
                 async with asyncio.timeout_at(min(waiting.deadline for waiting in batch)):
                     answers = await self._trip(batch)
             except _UNREACHABLE:
-                await self._redis.connection_pool.disconnect()
+                await self._hang_up()
                 await asyncio.sleep(_PAUSE)
             else:
                 _answer(batch, answers)
                 return
+
+    async def _hang_up(self) -> None:
+        """Forgets idle connections, which a Redis that went away left half open. Over TLS a polite end waits for the
+        other side, which may be frozen: nobody's two seconds are spent on that."""
+        with contextlib.suppress(*_UNREACHABLE):
+            async with asyncio.timeout(_PAUSE):
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
 
     async def _trip(self, batch: Sequence[_Waiting]) -> list[int]:
         jobs = [(waiting.name, waiting.job) for waiting in batch]
@@ -127,7 +140,11 @@ def _answer(batch: Sequence[_Waiting], answers: Sequence[int]) -> None:
 
 def _still_waiting(batch: Sequence[_Waiting], now: float) -> list[_Waiting]:
     """Those whose deadline has not passed; the others get their `NotStored`."""
-    for waiting in batch:
-        if waiting.deadline <= now and not waiting.answer.done():
-            waiting.answer.set_exception(NotStored("Redis did not take the event in time"))
+    _refuse([waiting for waiting in batch if waiting.deadline <= now])
     return [waiting for waiting in batch if not waiting.answer.done()]
+
+
+def _refuse(batch: Sequence[_Waiting]) -> None:
+    for waiting in batch:
+        if not waiting.answer.done():
+            waiting.answer.set_exception(NotStored("Redis did not take the event in time"))

@@ -105,3 +105,48 @@ def test_a_blip_is_absorbed(tmp_path_factory: pytest.TempPathFactory) -> None:
     server.stop()
 
     assert answers == [True]
+
+
+@pytest.mark.parametrize("broken", ["disconnect", "get_connection"])
+def test_the_door_outlives_a_connection_that_cannot_even_be_closed(
+    redis: redis_client.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """A close that runs into its own time-out (TLS to a frozen Redis), or an error nobody thought of, is a 503 for who
+    waited for it; the next request is served. It must never end the one task that makes the trips."""
+
+    async def scenario() -> tuple[bool | BaseException, bool | BaseException]:
+        client = Redis.from_url(redis_url, socket_timeout=1, retry=Retry(NoBackoff(), 0))
+        intake = Intake(client, settings.load({"REDIS_URL": redis_url, "SEAMKEEPER_REDIS_WAIT_SECONDS": "0.3"}))
+        pool, is_away = client.connection_pool, True
+        real = pool.get_connection
+
+        async def get_connection() -> object:
+            if not is_away:
+                return await real()
+            raise ConnectionError("Redis is away") if broken == "disconnect" else RuntimeError("nobody thought of it")
+
+        async def disconnect(inuse_connections: bool = True) -> None:
+            raise redis_client.TimeoutError("Timed out closing connection after 2")
+
+        monkeypatch.setattr(pool, "get_connection", get_connection)
+        monkeypatch.setattr(pool, "disconnect", disconnect)
+        task = asyncio.create_task(intake.run())
+        try:
+            answers = [await _answer_of(intake, "e1")]
+            is_away = False
+            return answers[0], await _answer_of(intake, "e2")
+        finally:
+            task.cancel()
+            monkeypatch.undo()
+            await client.aclose()
+
+    answer, again = asyncio.run(scenario())
+
+    assert isinstance(answer, NotStored)
+    assert again is True
+
+
+async def _answer_of(intake: Intake, name: str) -> bool | BaseException:
+    """What a request hears; TimeoutError when it hears nothing."""
+    (answer,) = await asyncio.gather(asyncio.wait_for(intake.take(name, job(name)), 5), return_exceptions=True)
+    return answer
