@@ -22,7 +22,7 @@ test-slow: $(VENV)/.dev  ## what takes longer than a few seconds: kills, restart
 	$(BIN)/python -m pytest -m slow $(ARGS)
 
 test-peer: $(VENV)/.dev  ## against Seam's own fake and Svix's own signer, from npm (needs Node 18 or newer)
-	npm ci --prefix tests/peer --no-audit --no-fund --silent
+	npm ci --prefix tests/peer --no-audit --no-fund --loglevel error
 	$(BIN)/python -m pytest -m peer $(ARGS)
 
 test-containers: $(VENV)/.dev  ## the compose stack in real containers (needs a Docker engine with Compose v2)
@@ -51,6 +51,8 @@ clean:           ## remove the virtual environment and caches, never the data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "Python 3.11, 3.12 or 3.13 is needed, $(PYTHON) is another: make PYTHON=python3.13 $(MAKECMDGOALS)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python

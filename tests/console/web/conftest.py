@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from redis import Redis
 from sqlalchemy import Engine
+from starlette.testclient import TestClient
 
 from console.web.app import create_app
 from seamkeeper import clock, database, desired, history, journal, migrations, mirror
@@ -21,10 +21,6 @@ from seamkeeper.journal import Arrival
 from seamkeeper.mirror import Verdict
 from seamkeeper.queues import ACCEPT, Keys, Queues, Terms, accept_call, event_job, flatten
 from seamkeeper.settings import Settings
-
-with warnings.catch_warnings():  # it asks for httpx's successor, which nothing else here needs
-    warnings.simplefilter("ignore")
-    from starlette.testclient import TestClient as TestClient
 
 AT = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 Open = Callable[..., AbstractContextManager[TestClient]]

@@ -7,11 +7,12 @@ import re
 import pytest
 from redis import Redis
 from sqlalchemy import Engine
+from starlette.testclient import TestClient
 
 from console.web import rendering, words
 from seamkeeper.queues import Keys
 from seamkeeper.settings import Settings
-from tests.console.web.conftest import Open, TestClient, accept, keep_event, keep_user, queues_of
+from tests.console.web.conftest import Open, accept, keep_event, keep_user, queues_of
 
 HOSTILE = "\"'><script>alert(1)</script><img/src=x>{{7*7}}"
 PATHS = (

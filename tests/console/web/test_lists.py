@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event, text
+from starlette.testclient import TestClient
 
 from console.web.asked import PAGE
 from seamkeeper import journal, mirror
-from tests.console.web.conftest import AT, TestClient, keep_event, keep_user
+from tests.console.web.conftest import AT, keep_event, keep_user
 
 
 def _follow(site: TestClient, path: str, pattern: str) -> list[list[str]]:

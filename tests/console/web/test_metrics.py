@@ -9,9 +9,10 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 from sqlalchemy import Engine
+from starlette.testclient import TestClient
 
 from seamkeeper.settings import Settings
-from tests.console.web.conftest import Open, TestClient, accept, keep_user, queues_of
+from tests.console.web.conftest import Open, accept, keep_user, queues_of
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 

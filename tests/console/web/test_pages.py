@@ -14,9 +14,10 @@ from rq.registry import FailedJobRegistry
 from rq.results import Result
 from rq.serializers import JSONSerializer
 from sqlalchemy import Engine
+from starlette.testclient import TestClient
 
 from seamkeeper import clock, mirror
-from tests.console.web.conftest import AT, TestClient, accept, keep_event, keep_user, queues_of
+from tests.console.web.conftest import AT, accept, keep_event, keep_user, queues_of
 
 PAGES = ("/", "/events", "/users", "/queues", "/queues/events/queued", "/queues/resync/failed", "/dead", "/settings")
 
