@@ -14,7 +14,8 @@ from seamkeeper.users import MANAGED_FIELDS, mistakes, observed_value
 
 def desired_of(connection: Connection, acs_user_id: str) -> dict[str, Any]:
     """Managed field -> wanted value; a field without a value is left out."""
-    query = select(desired_users).where(desired_users.c.acs_user_id == acs_user_id)
+    wanted = [desired_users.c[name] for name in MANAGED_FIELDS]  # who wrote it when may be in any form: not ours
+    query = select(*wanted).where(desired_users.c.acs_user_id == acs_user_id)
     row = connection.execute(query).mappings().one_or_none()
     return {} if row is None else _desired(row)
 

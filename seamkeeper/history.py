@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -73,6 +76,18 @@ def end_action(
     """The outcome after it: `ok`, `refused` or `unknown` (the answer was lost)."""
     values = {"outcome": outcome, "reason": reason, "seam_request_id": request_id, "ended_at": clock.now()}
     connection.execute(update(actions).where(actions.c.action_id == action_id).values(values))
+
+
+def times_sent(connection: Connection, acs_user_id: str, *, since: datetime) -> Counter[tuple[str, str]]:
+    """(field, desired value as JSON) -> in how many updates Seam accepted it since then."""
+    is_theirs = (actions.c.acs_user_id == acs_user_id) & (actions.c.outcome == "ok") & (actions.c.started_at >= since)
+    sent = connection.execute(select(actions.c.why, actions.c.request).where(is_theirs)).all()
+    return Counter(
+        (name, json.dumps(each["desired"], sort_keys=True))
+        for why, request in sent
+        for name, each in why.items()
+        if name in request
+    )
 
 
 def history(connection: Connection, acs_user_id: str, *, limit: int = 50) -> list[dict[str, Any]]:

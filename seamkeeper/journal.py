@@ -14,6 +14,7 @@ from seamkeeper.events import Event
 
 STATUSES = ("received", "queued", "running", "retrying", "done", "ignored", "quarantined", "dead")
 SETTLED = ("done", "ignored", "quarantined", "dead")
+_CREATED, _DELETED = "acs_user.created", "acs_user.deleted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,13 @@ def settle(connection: Connection, event_id: str, status: str, *, reason: str | 
     connection.execute(update(events).where(events.c.event_id == event_id).values(values))
 
 
-def saw_deletion(connection: Connection, acs_user_id: str) -> bool:
-    """True when an `acs_user.deleted` about this user ever came."""
-    is_deletion = (events.c.acs_user_id == acs_user_id) & (events.c.event_type == "acs_user.deleted")
-    return connection.execute(select(events.c.event_id).where(is_deletion).limit(1)).first() is not None
+def is_deletion_announced(connection: Connection, acs_user_id: str) -> bool:
+    """True when the last that Seam said about this user's coming and going is `acs_user.deleted`: last by the time it
+    happened, since events come late and out of order."""
+    is_theirs = (events.c.acs_user_id == acs_user_id) & events.c.event_type.in_((_CREATED, _DELETED))
+    newest_first = (events.c.occurred_at.desc(), events.c.event_type.desc())  # at the same instant the deletion counts
+    query = select(events.c.event_type).where(is_theirs).order_by(*newest_first).limit(1)
+    return connection.execute(query).scalar_one_or_none() == _DELETED
 
 
 def begin_attempt(

@@ -183,7 +183,7 @@ def _same_phone(observed: Any, desired: Any) -> bool:
 def _instants(schedule: Any) -> Any:
     """A schedule as two instants; missing, null and a schedule without any time are the same: none."""
     if not isinstance(schedule, Mapping):
-        return None
+        return schedule
     ends = tuple(_instant(schedule.get(name)) for name in ("starts_at", "ends_at"))
     return None if ends == (None, None) else ends
 

@@ -6,21 +6,24 @@ the clock is read before it: an observation is as old as its request.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import Connection
+
 from seamkeeper import clock, history, logs, mirror, systems, users
 from seamkeeper.desired import desired_of
-from seamkeeper.journal import saw_deletion
+from seamkeeper.journal import is_deletion_announced
 from seamkeeper.mirror import Verdict
 from seamkeeper.users import Difference
 from workers import repair
 from workers.changes import Change, find_changes, vanished
 from workers.tools import Tools
 
-_MOST_REPEATS = 2  # an update that Seam accepted, and that did not stay, is sent so often again
+_MOST_UPDATES = 3  # so often in an hour a value is sent that Seam accepts, and that is not there at a later look
 _NOT_KEPT = "Seam accepted the update several times, and the value did not stay; the next event or sync tries again"
 _UNKNOWN_LOOKS = 2  # how often a user is looked for who was announced, never seen and is not there
 
@@ -47,7 +50,7 @@ def reconcile(tools: Tools, ask: Ask) -> None:
 
 
 def judge(
-    raw: Mapping[str, Any], desired: Mapping[str, Any], *, is_connected: bool, policy: str
+    raw: Mapping[str, Any], desired: Mapping[str, Any], *, is_leaving: bool, is_connected: bool, policy: str
 ) -> tuple[Verdict, dict[str, Difference]]:
     """How an observation stands, and the differences to repair now (none while one of them must wait)."""
     if not desired or policy == "off":
@@ -58,6 +61,8 @@ def judge(
     if not open_fields:
         return Verdict("applying" if found or users.pending(raw) else "in_sync", shown), {}
     reason = users.why_not_repairable(raw)
+    if reason is None and is_leaving:
+        reason = "the deletion of the user was announced"
     if reason is None and not is_connected:
         reason = "the access system is disconnected; repairs are suspended until it is back"
     if reason is None and policy == "plan":
@@ -69,13 +74,17 @@ def _there(tools: Tools, ask: Ask, raw: Mapping[str, Any], read_at: datetime) ->
     with tools.engine.begin() as connection:
         before = mirror.standing(connection, ask.acs_user_id)
         if not mirror.is_newer(before, read_at):
-            logs.get().info("observation.older", acs_user_id=ask.acs_user_id)
+            _is_older(tools, ask)
             return
         desired = desired_of(connection, ask.acs_user_id)
         is_connected = systems.is_connected(connection, raw.get("acs_system_id"))
-        verdict, to_repair = judge(raw, desired, is_connected=is_connected, policy=tools.settings.repair)
-        if to_repair and ask.step > _MOST_REPEATS:
-            verdict, to_repair = replace(verdict, reason=_NOT_KEPT), {}
+        is_leaving = is_deletion_announced(connection, ask.acs_user_id)
+        verdict, to_repair = judge(
+            raw, desired, is_leaving=is_leaving, is_connected=is_connected, policy=tools.settings.repair
+        )
+        if to_repair and ask.step:
+            kept = _not_sent_in_vain(connection, ask.acs_user_id, to_repair)
+            verdict, to_repair = (verdict if kept else replace(verdict, reason=_NOT_KEPT)), kept
         found = find_changes(before, raw, verdict, source=ask.source)
         mirror.keep(connection, before, raw, verdict, health=users.health(raw), read_at=read_at)
         history.keep_issues(connection, ask.acs_user_id, raw)
@@ -83,7 +92,7 @@ def _there(tools: Tools, ask: Ask, raw: Mapping[str, Any], read_at: datetime) ->
     _react(tools, found)
     if to_repair:
         repair.repair(tools, raw, to_repair, why=ask.why)
-    if to_repair or verdict.sync == "applying" or _is_leaving(raw, ask):
+    if to_repair or verdict.sync == "applying" or is_leaving or users.is_deleting(raw):
         look_again(tools, ask)
 
 
@@ -93,8 +102,9 @@ def _not_there(tools: Tools, ask: Ask, read_at: datetime) -> None:
     with tools.engine.begin() as connection:
         before = mirror.standing(connection, ask.acs_user_id)
         if not mirror.is_newer(before, read_at):
+            _is_older(tools, ask)
             return
-        is_early = before.read_at is None and not saw_deletion(connection, ask.acs_user_id)
+        is_early = before.read_at is None and not is_deletion_announced(connection, ask.acs_user_id)
         if not is_early or ask.step >= _UNKNOWN_LOOKS:
             mirror.bury(connection, ask.acs_user_id, read_at=read_at, reason="Seam answered 404")
             history.keep_issues(connection, ask.acs_user_id, None)
@@ -107,6 +117,24 @@ def _not_there(tools: Tools, ask: Ask, read_at: datetime) -> None:
     _react(tools, found)
 
 
+def _is_older(tools: Tools, ask: Ask) -> None:
+    """Within a turn only clocks that disagree lead here: what was read is not kept, and must not be the last look."""
+    logs.get().warning("observation.older", acs_user_id=ask.acs_user_id)
+    look_again(tools, ask)
+
+
+def _not_sent_in_vain(
+    connection: Connection, acs_user_id: str, differences: Mapping[str, Difference]
+) -> dict[str, Difference]:
+    """Without the fields whose desired value Seam accepted several times lately, and which differ all the same."""
+    sent = history.times_sent(connection, acs_user_id, since=clock.now() - timedelta(hours=1))
+    return {
+        name: each
+        for name, each in differences.items()
+        if sent[name, json.dumps(each.desired, sort_keys=True)] < _MOST_UPDATES
+    }
+
+
 def look_again(tools: Tools, ask: Ask) -> None:
     """Read the user once more, later, and later still: 5 s, 15 s, 60 s, 5 min, 30 min; then events and resyncs do."""
     delays = tools.settings.reread_delays
@@ -115,12 +143,7 @@ def look_again(tools: Tools, ask: Ask) -> None:
         tools.queues.ask_reconcile(ask.acs_user_id, why=ask.why, source=ask.source, delay=delay, step=step)
 
 
-def _is_leaving(raw: Mapping[str, Any], ask: Ask) -> bool:
-    """A deletion was announced or is under way, and Seam still shows the user."""
-    return "acs_user.deleted" in ask.why or users.is_deleting(raw)
-
-
-def _note(connection: Any, found: list[Change]) -> None:
+def _note(connection: Connection, found: list[Change]) -> None:
     for change in found:
         history.note_change(connection, change.acs_user_id, change.type, dict(change.detail), source=change.source)
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text as sql
 
 from seamkeeper import clock, database, history
 from seamkeeper.queues import unreadable_job
@@ -467,3 +468,85 @@ def test_an_update_that_seam_accepts_and_does_not_keep_is_not_sent_for_ever(floo
     assert "did not stay" in user["reason"]
     floor.happened("acs_user.created", acs_user_id)
     assert floor.user(acs_user_id)["sync"] == "in_sync"
+
+
+def test_who_is_announced_as_deleted_is_not_written_to_while_seam_still_shows_them(floor: Floor, sim: Running) -> None:
+    """The event can be ahead of the API, and its ask can end in a job that waits for another reason: no update, and
+    the later looks find the end."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jane Doe")
+    floor.tools.queues.ask_reconcile(acs_user_id, why="acs_credential.issued e1", source="webhook")
+    floor.receive(event("acs_user.deleted", acs_user_id=acs_user_id))
+
+    floor.work(include_later=False)
+    announced = floor.user(acs_user_id)
+    sim.world.delete_at_provider(acs_user_id)
+    floor.work()
+
+    assert updates(sim) == []
+    assert (announced["health"], announced["reason"]) == ("ok", "the deletion of the user was announced")
+    assert floor.user(acs_user_id)["health"] == "deleted"
+
+
+def test_who_was_created_after_a_deletion_is_repaired_again(floor: Floor, sim: Running) -> None:
+    """What Seam announced last counts, by the time it happened: nobody is given up for an old event."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jane Doe")
+    before = clock.iso(clock.now() - timedelta(minutes=1))
+
+    floor.happened("acs_user.created", acs_user_id)
+    floor.happened("acs_user.deleted", acs_user_id, occurred_at=before)
+
+    assert floor.user(acs_user_id)["sync"] == "in_sync"
+
+
+def test_a_look_of_a_clock_that_is_behind_is_taken_once_more(
+    floor: Floor, sim: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two machines, two clocks: what the slower one saw is not kept, and must not be the last look either."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.happened("acs_user.created", acs_user_id)
+    sim.world.edit_at_provider(acs_user_id, full_name="Jane Doe")
+    earlier = clock.now() - timedelta(seconds=30)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("workers.reconcile.clock.now", lambda: earlier)
+        floor.receive(event("acs_user.created", acs_user_id=acs_user_id))
+        floor.work(include_later=False)
+    floor.work()
+
+    assert floor.user(acs_user_id)["observed"]["full_name"] == "Jane Doe"
+
+
+@pytest.mark.parametrize("text", ["not json", "", '{"starts_at":'])
+def test_a_schedule_that_is_no_json_holds_nothing_else_up(floor: Floor, sim: Running, text: str) -> None:
+    """The customer's application may write the table: the mirror is kept, the good fields repaired, the rest told."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jane Doe")
+    with floor.engine.begin() as connection:
+        theirs = sql("UPDATE desired_users SET access_schedule = :text, updated_at = NULL WHERE acs_user_id = :acs_user_id")
+        connection.execute(theirs, {"text": text, "acs_user_id": acs_user_id})
+
+    floor.happened("acs_user.created", acs_user_id)
+
+    assert updates(sim) == [{"acs_user_id": acs_user_id, "full_name": "Jane Doe"}]
+    assert "access_schedule must hold" in floor.user(acs_user_id)["reason"]
+    assert len(floor.failed()) == 1
+
+
+def test_only_updates_that_were_sent_count_as_not_kept(floor: Floor, sim: Running) -> None:
+    """A late look that finds the first drift repairs it: nothing was tried in vain before."""
+    sim.world.settings.is_holding = True
+    acs_user_id = sim.world.add_user(full_name="Jack Doe", phone_number="+15555550222")
+    floor.want(acs_user_id, full_name="Jane Doe")
+    floor.receive(event("acs_user.created", acs_user_id=acs_user_id))
+    floor.work(include_later=False)
+    for _ in range(3):  # the mutation is still under way at each of these looks
+        floor.pull_forward()
+        floor.work(include_later=False)
+    floor.want(acs_user_id, phone_number="+15555550100")
+
+    sim.world.settings.is_holding = False
+    floor.work()
+
+    assert updates(sim)[1:] == [{"acs_user_id": acs_user_id, "phone_number": "+15555550100"}]
