@@ -261,12 +261,17 @@ def reading(engine: Engine) -> Iterator[Connection]:
         yield connection.execution_options(reading=True)
 
 
-def upsert(connection: Connection, table: Table, row: Mapping[str, Any], *, made: Mapping[str, Any]) -> None:
-    """Writes `row`, over an older one with the same key or as a new one, which then also holds `made`."""
+def upsert(
+    connection: Connection, table: Table, row: Mapping[str, Any], *, made: Mapping[str, Any], by: str | None = None
+) -> None:
+    """Writes `row`, over one with the same key or as a new one, which then also holds `made`. With the name of a column
+    as `by`, what stands there stays when it is greater in it: decided by the database, since nobody can lock a row that
+    two are about to make."""
     dialect = insert_postgresql if connection.dialect.name == "postgresql" else insert_sqlite
     key = [column.name for column in table.primary_key]
     statement = dialect(table).values(dict(made) | dict(row))
-    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=dict(row)))
+    is_due = table.c[by] <= statement.excluded[by] if by else None
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=dict(row), where=is_due))
 
 
 def plain(value: Any) -> Any:

@@ -223,9 +223,12 @@ return ARGV[1]
 """
 
 # KEYS  1 turn  2 waiting mark  3 later mark    ARGV  1 token  2 milliseconds  3 job id
-# Taking the turn ends the waiting: an ask from here on is one more run.
+# Taking the turn ends the waiting: an ask from here on is one more run. A call that redis-py repeats because its answer
+# was lost finds its own token: the turn is ours, not another's.
 _TAKE_TURN = """
-if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return 0 end
+if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  return 0
+end
 if redis.call('GET', KEYS[2]) == ARGV[3] then redis.call('DEL', KEYS[2]) end
 if redis.call('GET', KEYS[3]) == ARGV[3] then redis.call('DEL', KEYS[3]) end
 return 1

@@ -18,14 +18,10 @@ def set_system(
     connected_account_id: str | None = None, detail: Any = None,
 ) -> None:  # fmt: skip
     """Whether an access system can be written to since `at`; while it cannot, repairs of its users are suspended."""
-    query = select(acs_systems.c.changed_at).where(acs_systems.c.acs_system_id == acs_system_id).with_for_update()
-    changed_at = connection.execute(query).scalar_one_or_none()
-    if changed_at is not None and changed_at > at:
-        return
     row = {"acs_system_id": acs_system_id, "is_connected": is_connected, "changed_at": at, "detail": detail}
     known = {"workspace_id": workspace_id, "connected_account_id": connected_account_id}
     row |= {name: value for name, value in known.items() if value is not None}
-    upsert(connection, acs_systems, row, made={})
+    upsert(connection, acs_systems, row, made={}, by="changed_at")
 
 
 def set_account(connection: Connection, connected_account_id: str, *, is_connected: bool, at: datetime) -> None:

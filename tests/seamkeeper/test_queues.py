@@ -181,6 +181,19 @@ def test_a_turn_is_one_at_a_time_and_ends(redis: Redis, queues: Queues) -> None:
     assert queues.take_turn("u1", job_id="d", lasts=SOON) is not None
 
 
+def test_a_turn_whose_answer_was_lost_is_ours(redis: Redis, queues: Queues, monkeypatch: pytest.MonkeyPatch) -> None:
+    """redis-py sends the call again: it must not take itself for another, or the user waits until the turn expires."""
+    send = queues._take_turn
+
+    def send_twice(**call: Any) -> Any:
+        send(**call)
+        return send(**call)
+
+    monkeypatch.setattr(queues, "_take_turn", send_twice)
+
+    assert queues.take_turn("u1", job_id="a", lasts=SOON) is not None
+
+
 def test_no_body_in_what_rq_logs() -> None:
     """RQ writes a job's description to its log."""
     assert an_event().description == "acs_user.created e1"

@@ -524,8 +524,8 @@ def test_a_schedule_that_is_no_json_holds_nothing_else_up(floor: Floor, sim: Run
     acs_user_id = sim.world.add_user(full_name="Jack Doe")
     floor.want(acs_user_id, full_name="Jane Doe")
     with floor.engine.begin() as connection:
-        theirs = sql("UPDATE desired_users SET access_schedule = :text, updated_at = NULL WHERE acs_user_id = :acs_user_id")
-        connection.execute(theirs, {"text": text, "acs_user_id": acs_user_id})
+        theirs = sql("UPDATE desired_users SET access_schedule = :text, updated_at = NULL WHERE acs_user_id = :id")
+        connection.execute(theirs, {"text": text, "id": acs_user_id})
 
     floor.happened("acs_user.created", acs_user_id)
 
