@@ -8,6 +8,7 @@ import sys
 
 import uvicorn
 
+from receiver.wire import Http
 from seamkeeper import settings
 from seamkeeper.errors import ConfigurationError
 
@@ -27,6 +28,7 @@ def main() -> int:
         host=options.host,
         port=options.port,
         uds=options.uds,
+        http=Http,
         workers=options.workers,
         access_log=False,
         log_level="warning",

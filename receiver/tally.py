@@ -30,7 +30,12 @@ class Tally:
     def reject(self, outcome: str, *, delivery_id: str, sender: str) -> None:
         """The same, and a line for the operator: when, what, which delivery, from where."""
         self.count(outcome)
-        line = {"at": clock.iso(clock.now()), "outcome": outcome, "delivery_id": delivery_id[:200], "sender": sender}
+        line = {
+            "at": clock.iso(clock.now()),
+            "outcome": outcome,
+            "delivery_id": delivery_id[:200],
+            "sender": sender[:200],
+        }
         self._rejected.append(json.dumps(line))
 
     async def run(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 import subprocess
 import sys
@@ -9,12 +11,15 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvicorn
 
+from receiver.wire import Http
 from tests.conftest import SECRET
 from tests.signing import body_of, event, signed
-from tests.stack import ROOT, Stack, eventually, stack
+from tests.stack import ROOT, Stack, eventually, free_port, stack
 
 
 @pytest.fixture
@@ -64,6 +69,75 @@ def test_a_body_without_end_is_refused_without_being_read(deployment: Stack) -> 
 
     assert answer.startswith(b"HTTP/1.1 413")
     assert sent < 16 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece"),
+    [
+        (b"GET /livez HTTP/1.1\r\nhost: x\r\n", b"x-a: " + b"b" * 1000 + b"\r\n"),
+        (b"GET /livez HTTP/1.1\r\nhost: x\r\nx-a: ", b"b" * 1000),
+        (b"GET /", b"b" * 1000),
+        (b"POST /webhooks/seam HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", b"x: " + b"b" * 1000 + b"\r\n"),
+    ],
+    ids=["many-fields", "one-long-field", "long-address", "trailers"],
+)
+def test_a_head_without_end_is_cut(deployment: Stack, begin: bytes, piece: bytes) -> None:
+    """Nobody's memory is filled by who has proven nothing; the next request is served."""
+    deployment.start_receiver()
+    sent = 0
+
+    with socket.create_connection(("127.0.0.1", deployment.port), timeout=10) as connection:
+        connection.sendall(begin)
+        with contextlib.suppress(OSError):
+            while sent < 64 * 2**20:
+                connection.sendall(piece)
+                sent += len(piece)
+
+    assert sent < 16 * 2**20
+    assert deployment.post(event()) == 204
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [b"", b"POST /webhooks/seam HTTP/1.1\r\nhost", b"POST /webhooks/seam HTTP/1.1\r\ncontent-length: 9\r\n\r\nhalf"],
+    ids=["silence", "half-a-head", "half-a-body"],
+)
+def test_a_request_that_never_ends_is_not_held(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Descriptors are few: who says nothing, or not everything, is cut off; who is whole is answered."""
+    monkeypatch.setattr("receiver.wire._LONGEST", 0.3)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        while (await receive()).get("more_body"):
+            pass
+        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.body"})
+
+    async def scenario() -> tuple[bytes, bytes]:
+        server = uvicorn.Server(uvicorn.Config(app, http=Http, port=free_port(), lifespan="off", log_config=None))
+        serving = asyncio.create_task(server.serve())
+        while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
+            await asyncio.sleep(0.01)
+        heard = [
+            await _hear(server.config.port, each) for each in (begun, b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n")
+        ]
+        server.should_exit = True
+        await serving
+        return heard[0], heard[1]
+
+    cut, answer = asyncio.run(scenario())
+
+    assert not cut.startswith(b"HTTP/1.1 2")
+    assert answer.startswith(b"HTTP/1.1 204")
+
+
+async def _hear(port: int, said: bytes) -> bytes:
+    """All that comes back until the other side ends it, within five seconds."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(said)
+    async with asyncio.timeout(5):
+        heard = await reader.read()
+    writer.close()
+    return heard
 
 
 def test_a_length_that_lies_is_no_error_of_ours(deployment: Stack) -> None:
