@@ -27,6 +27,7 @@ QUEUES = (EVENTS, RECONCILE, RESYNC)  # in the order in which work matters
 HANDLE_EVENT = "workers.jobs.handle_event"
 KEEP_UNREADABLE = "workers.jobs.keep_unreadable"
 RECONCILE_USER = "workers.jobs.reconcile_user"
+REACT_TO_CHANGE = "workers.jobs.react_to_change"
 RESYNC_SYSTEM = "workers.jobs.resync_system"
 RESYNC_ACCOUNT = "workers.jobs.resync_account"
 RESYNC_ALL = "workers.jobs.resync_all"
@@ -278,6 +279,16 @@ class Queues:
             description=f"resync {name} ({why})",
         )
         return self._ask_once(self.keys.waiting(f"{function}:{name}"), job, queue=RESYNC, delay=None)
+
+    def ask_reactions(self, change: str, acs_user_id: str, *, detail: Mapping[str, Any], source: str) -> str:
+        """Asks for the reactions to a change, in a second: who asks has not yet committed what they will read."""
+        job = Job(
+            job_id=f"change-{job_id_for(acs_user_id)}-{uuid.uuid4().hex[:8]}",
+            function=REACT_TO_CHANGE,
+            arguments={"change": change, "acs_user_id": acs_user_id, "detail": dict(detail), "source": source},
+            description=f"{change} {acs_user_id}",
+        )
+        return self._ask_once(self.keys.waiting(job.job_id), job, queue=EVENTS, delay=timedelta(seconds=1))
 
     def resync_begins(self, function: str, name: str) -> None:
         """From here on an ask is one more resync."""

@@ -6,6 +6,7 @@ Each may run twice, in this worker or in a stock `rq worker -S json`. Retrying i
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from rq import Retry, get_current_job
 
@@ -14,6 +15,7 @@ from seamkeeper.events import read_event
 from seamkeeper.journal import Arrival
 from seamkeeper.queues import RESYNC_ACCOUNT, RESYNC_ALL, RESYNC_SYSTEM
 from workers import resync
+from workers.changes import Change
 from workers.failures import attempt
 from workers.reconcile import Ask, reconcile
 from workers.tools import tools_of_this_process
@@ -58,6 +60,14 @@ def reconcile_user(*, acs_user_id: str, why: str, source: str, step: int = 0) ->
     finally:
         tools.queues.give_turn_back(acs_user_id, token)
     return None
+
+
+def react_to_change(*, change: str, acs_user_id: str, detail: dict[str, Any], source: str) -> None:
+    """The reactions to what a re-read found."""
+    tools = tools_of_this_process()
+    with attempt(tools, "react_to_change", event_type=change, acs_user_id=acs_user_id):
+        for reaction in tools.table.get(change, ()):
+            reaction(Change(change, acs_user_id, detail, source), tools)
 
 
 def resync_system(*, name: str, why: str) -> None:

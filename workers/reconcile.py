@@ -88,8 +88,7 @@ def _there(tools: Tools, ask: Ask, raw: Mapping[str, Any], read_at: datetime) ->
         found = find_changes(before, raw, verdict, source=ask.source)
         mirror.keep(connection, before, raw, verdict, health=users.health(raw), read_at=read_at)
         history.keep_issues(connection, ask.acs_user_id, raw)
-        _note(connection, found)
-    _react(tools, found)
+        _note(tools, connection, found)
     if to_repair:
         repair.repair(tools, raw, to_repair, why=ask.why)
     if to_repair or verdict.sync == "applying" or is_leaving or users.is_deleting(raw):
@@ -108,13 +107,9 @@ def _not_there(tools: Tools, ask: Ask, read_at: datetime) -> None:
         if not is_early or ask.step >= _UNKNOWN_LOOKS:
             mirror.bury(connection, ask.acs_user_id, read_at=read_at, reason="Seam answered 404")
             history.keep_issues(connection, ask.acs_user_id, None)
-            found = vanished(before, source=ask.source)
-            _note(connection, found)
-            is_early = False
-    if is_early:
-        look_again(tools, ask)
-        return
-    _react(tools, found)
+            _note(tools, connection, vanished(before, source=ask.source))
+            return
+    look_again(tools, ask)
 
 
 def _is_older(tools: Tools, ask: Ask) -> None:
@@ -143,12 +138,10 @@ def look_again(tools: Tools, ask: Ask) -> None:
         tools.queues.ask_reconcile(ask.acs_user_id, why=ask.why, source=ask.source, delay=delay, step=step)
 
 
-def _note(connection: Connection, found: list[Change]) -> None:
+def _note(tools: Tools, connection: Connection, found: list[Change]) -> None:
+    """The history's lines, and their reactions as jobs of their own. These are asked for before the mirror is committed,
+    for after that no look finds the change again: they may run twice, and are never forgotten."""
     for change in found:
         history.note_change(connection, change.acs_user_id, change.type, dict(change.detail), source=change.source)
-
-
-def _react(tools: Tools, found: list[Change]) -> None:
-    for change in found:
-        for reaction in tools.table.get(change.type, ()):
-            reaction(change, tools)
+        if change.type in tools.table:
+            tools.queues.ask_reactions(change.type, change.acs_user_id, detail=change.detail, source=change.source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import threading
@@ -148,6 +149,10 @@ def _tell(addresses: _Addresses, told: settings.Settings, folder: Folder) -> Non
     click.echo(f"  Secret        {','.join(told.webhook_secrets)}")
     click.echo(f"  Seam          {seam}")
     click.echo(f"  Logs          {folder.path / 'logs'}")
+    brought = {"REDIS_URL": told.redis_url, "DATABASE_URL": told.database_url}
+    ours = [f"{name}={shlex.quote(url)}" for name, url in brought.items() if not is_told(os.environ, name)]
+    if ours:
+        click.echo(f"  Elsewhere     export {' '.join(ours)}")
     secret = "" if is_told(os.environ, "SEAM_WEBHOOK_SECRET") else f" \\\n{'':18}--secret-file {folder.secret_file}"
     click.echo(f"  Try           seamkeeper send acs_user.created --to {hook}{secret}\n")
 

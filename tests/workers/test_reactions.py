@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from seamkeeper.errors import ConfigurationError
+from seamkeeper.errors import ConfigurationError, Permanent, Temporary
+from simulator.serve import Running
 from tests.signing import event
 from tests.workers.conftest import Floor
 from workers.reactions import REACTIONS, load_table
@@ -71,3 +72,26 @@ def test_a_reaction_of_a_customer_runs_and_its_failure_is_tried_again(floor: Flo
     assert [attempt["outcome"] for attempt in shown["attempts"]] == ["retry", "ok"]
     assert shown["attempts"][0]["reason"].startswith("unexpected KeyError in mine")
     assert "Jane" not in json.dumps(shown["attempts"])
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("error", [Temporary("not now"), Permanent("never"), KeyError("Jane Doe")], ids=repr)
+def test_a_reaction_to_a_change_that_fails_neither_stops_the_repair_nor_is_forgotten(
+    floor: Floor, sim: Running, error: Exception
+) -> None:
+    """The mirror holds the change from then on, so no later look would find it again."""
+    heard: list[tuple[str, str]] = []
+
+    def mine(change: Any, tools: Any) -> None:
+        heard.append((change.acs_user_id, change.detail["fields"][0]))
+        if len(heard) == 1:
+            raise error
+
+    floor.tools.table["acs_user.drifted"] = (mine,)  # type: ignore[index]
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jane Doe")
+    floor.happened("acs_user.created", acs_user_id)
+
+    assert floor.user(acs_user_id)["sync"] == "in_sync"
+    assert heard == [(acs_user_id, "full_name")] * (1 if isinstance(error, Permanent) else 2)
+    assert len(floor.failed()) == (1 if isinstance(error, Permanent) else 0)

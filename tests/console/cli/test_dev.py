@@ -125,6 +125,11 @@ def refused(folder: Path, *arguments: str, **environ: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
+def asked(line: str, folder: Path) -> int:
+    """The exit code of a line typed in another terminal, in another folder."""
+    return subprocess.run(["sh", "-c", line], env=variables(folder), cwd=folder.parent, check=False).returncode
+
+
 def users(folder: Path) -> set[str]:
     """Who is in the database."""
     with sqlite3.connect(folder / "seamkeeper.db") as connection:
@@ -143,6 +148,8 @@ def test_it_lives_heals_ends_and_comes_back(start: Start) -> None:
 
     assert answer(f"{receiver}/readyz") == 200
     assert answer(f"{dev.address('Console')}/users") == 200
+    elsewhere = re.findall(r"^  Elsewhere +(export REDIS_URL=\S+ DATABASE_URL=\S+)$", dev.said, re.MULTILINE)
+    assert asked(f"{elsewhere[0]}; {SEAMKEEPER} sync --all && {SEAMKEEPER} users list", dev.folder) == 0
     assert stat.S_IMODE((dev.folder / "webhook-secret").stat().st_mode) == 0o600
     assert stat.S_IMODE(dev.folder.stat().st_mode) == 0o700
     code, words = refused(dev.folder)
