@@ -139,8 +139,8 @@ def look_again(tools: Tools, ask: Ask) -> None:
 
 
 def _note(tools: Tools, connection: Connection, found: list[Change]) -> None:
-    """The history's lines, and their reactions as jobs of their own. These are asked for before the mirror is committed,
-    for after that no look finds the change again: they may run twice, and are never forgotten."""
+    """The history's lines, and their reactions as jobs of their own. These are asked for before the mirror is
+    committed, for after that no look finds the change again: they may run twice, and are never forgotten."""
     for change in found:
         history.note_change(connection, change.acs_user_id, change.type, dict(change.detail), source=change.source)
         if change.type in tools.table:
