@@ -24,7 +24,7 @@ from seamkeeper.queues import Keys
 # the first of two may hold colons itself.
 COUNTERS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "webhook_requests": ("seamkeeper_webhook_requests", "Requests at the webhook door, by what became", ("outcome",)),
-    "event_attempts": ("seamkeeper_event_attempts", "Tries to handle an event", ("event_type", "outcome")),
+    "event_attempts": ("seamkeeper_event_attempts", "Tries to handle an event or a change", ("event_type", "outcome")),
     "user_attempts": ("seamkeeper_user_attempts", "Tries to reconcile a user", ("outcome",)),
     "seam_api_requests": ("seamkeeper_seam_api_requests", "Calls of Seam's API", ("endpoint", "code")),
 }
