@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from seamkeeper import clock, history, logs, mirror, systems, users
 from seamkeeper.desired import desired_of
+from seamkeeper.errors import Permanent
 from seamkeeper.journal import is_deletion_announced
 from seamkeeper.mirror import Verdict
 from seamkeeper.users import Difference
@@ -89,10 +90,12 @@ def _there(tools: Tools, ask: Ask, raw: Mapping[str, Any], read_at: datetime) ->
         mirror.keep(connection, before, raw, verdict, health=users.health(raw), read_at=read_at)
         history.keep_issues(connection, ask.acs_user_id, raw)
         _note(tools, connection, found)
-    if to_repair:
-        repair.repair(tools, raw, to_repair, why=ask.why)
-    if to_repair or verdict.sync == "applying" or is_leaving or users.is_deleting(raw):
+    refused = repair.repair(tools, raw, to_repair, why=ask.why) if to_repair else {}
+    is_sent = len(refused) < len(to_repair)
+    if is_sent or verdict.sync == "applying" or is_leaving or users.is_deleting(raw):
         look_again(tools, ask)
+    if refused and not ask.step:  # the looks that follow would only be dead of the same
+        raise Permanent(f"{ask.acs_user_id}: {repair.held_back(refused)}")
 
 
 def _not_there(tools: Tools, ask: Ask, read_at: datetime) -> None:

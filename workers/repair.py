@@ -14,22 +14,26 @@ from workers.tools import Tools
 UPDATE = "/acs/users/update"
 
 
-def repair(tools: Tools, raw: Mapping[str, Any], differences: Mapping[str, Difference], *, why: str) -> None:
-    """Sends the drifted fields, and only those. Raises Permanent (refused, by us or by Seam) or Temporary.
+def repair(tools: Tools, raw: Mapping[str, Any], differences: Mapping[str, Difference], *, why: str) -> dict[str, str]:
+    """Sends the drifted fields, and only those. Raises Permanent (refused by Seam) or Temporary.
 
-    A desired value that Seam would refuse is not sent; the others are, and then the job ends with what is wrong.
+    What Seam would refuse is not sent; the others are. Gives what was held back: field -> what is wrong with it.
     """
     acs_user_id = str(raw["acs_user_id"])
     wanted = {name: difference.desired for name, difference in differences.items()}
     refused = users.mistakes(wanted, at=clock.now())
     values = {name: value for name, value in wanted.items() if name not in refused}
     if values:
-        _write(tools, raw, update_request(values, acs_user_id=acs_user_id), differences, why)
+        sent = {name: differences[name] for name in values}
+        _write(tools, raw, update_request(values, acs_user_id=acs_user_id), sent, why)
     if refused:
-        sentences = "; ".join(f"{name} {sentence}" for name, sentence in refused.items())
-        reason = f"the desired state of {acs_user_id} cannot be sent: {sentences}"
-        _mark(tools, acs_user_id, "drifted", {name: differences[name] for name in refused}, reason)
-        raise Permanent(reason)
+        _mark(tools, acs_user_id, "drifted", {name: differences[name] for name in refused}, held_back(refused))
+    return refused
+
+
+def held_back(refused: Mapping[str, str]) -> str:
+    """One sentence for people about what `repair` did not send."""
+    return "not sent, mend the desired state: " + "; ".join(f"{name} {sentence}" for name, sentence in refused.items())
 
 
 def update_request(

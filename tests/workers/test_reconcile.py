@@ -204,7 +204,10 @@ def test_the_good_fields_are_repaired_beside_a_bad_one(floor: Floor, sim: Runnin
     floor.happened("acs_user.created", acs_user_id)
 
     assert updates(sim) == [{"acs_user_id": acs_user_id, "full_name": "Jane Doe"}]
-    assert set(floor.user(acs_user_id)["drift"]) == {"phone_number"}
+    user = floor.user(acs_user_id)
+    assert (set(user["drift"]), user["observed"]["full_name"]) == ({"phone_number"}, "Jane Doe")  # accepted, and looked
+    assert "E.164" in user["reason"]
+    assert len(floor.failed()) == 1
 
 
 @pytest.mark.parametrize(
