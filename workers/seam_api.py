@@ -79,11 +79,8 @@ class SeamApi:
         return _objects(answer, "acs_systems", "acs_system_id")
 
     def holder_of(self, acs_credential_id: str) -> str | None:
-        """The acs_user_id a credential belongs to; None when it belongs to nobody, or is gone."""
-        try:
-            answer = self._call("GET", "/acs/credentials/get", {"acs_credential_id": acs_credential_id})
-        except NotFound:
-            return None
+        """The acs_user_id a credential belongs to; None when it belongs to nobody. Raises `NotFound`."""
+        answer = self._call("GET", "/acs/credentials/get", {"acs_credential_id": acs_credential_id})
         credential = answer.get("acs_credential")
         holder = credential.get("acs_user_id") if isinstance(credential, dict) else None
         return holder if isinstance(holder, str) else None

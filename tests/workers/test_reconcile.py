@@ -553,3 +553,14 @@ def test_only_updates_that_were_sent_count_as_not_kept(floor: Floor, sim: Runnin
     floor.work()
 
     assert updates(sim)[1:] == [{"acs_user_id": acs_user_id, "phone_number": "+15555550100"}]
+
+
+def test_a_credential_that_seam_does_not_know_yet_leads_through_its_system(floor: Floor, sim: Running) -> None:
+    """The event can be ahead of the API, as with users: its holder must not stay unread for that."""
+    system = sim.world.add_system("Seventh House")
+    acs_user_id = sim.world.add_user(acs_system_id=system)
+
+    floor.receive(event("acs_credential.issued", acs_credential_id=str(uuid.uuid4()), acs_system_id=system))
+    floor.work()
+
+    assert floor.user(acs_user_id)["health"] == "ok"

@@ -6,15 +6,21 @@ from typing import TYPE_CHECKING
 
 from seamkeeper.events import Event
 from workers.reactions.acs_system import ask_resync
+from workers.seam_api import NotFound
 
 if TYPE_CHECKING:
     from workers.tools import Tools
 
 
 def look_at_holder(event: Event, tools: Tools) -> None:
-    """Ask for a reconcile of the credential's holder; of nobody when it has none, or is gone already."""
+    """Ask for a reconcile of the credential's holder, if it has one; when Seam does not know it (gone already, or the
+    event is ahead of the API), look through its access system."""
     acs_credential_id = event.subject("acs_credential_id")
-    holder = tools.seam.holder_of(acs_credential_id) if acs_credential_id else None
+    try:
+        holder = tools.seam.holder_of(acs_credential_id) if acs_credential_id else None
+    except NotFound:
+        ask_resync(event, tools)
+        return
     if holder:
         tools.queues.ask_reconcile(holder, why=f"{event.event_type} {event.event_id}", source="webhook")
 
