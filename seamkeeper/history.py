@@ -26,13 +26,15 @@ def keep_issues(connection: Connection, acs_user_id: str, raw: Mapping[str, Any]
     at = clock.now()
     is_open = (issues.c.acs_user_id == acs_user_id) & issues.c.cleared_at.is_(None)
     known = {(row.kind, row.code): row.issue_id for row in connection.execute(select(issues).where(is_open))}
-    present = {(kind, code): entry for kind in ("error", "warning") for code, entry in codes(raw or {}, kind).items()}
+    present = {
+        (kind, code[:200]): entry for kind in ("error", "warning") for code, entry in codes(raw or {}, kind).items()
+    }
     for (kind, code), entry in present.items():
         seen = {"message": str(entry.get("message") or ""), "last_seen_at": at}
         if (kind, code) in known:
             connection.execute(update(issues).where(issues.c.issue_id == known[kind, code]).values(seen))
             continue
-        row = {"acs_user_id": acs_user_id, "kind": kind, "code": code[:200], "first_seen_at": at}
+        row = {"acs_user_id": acs_user_id, "kind": kind, "code": code, "first_seen_at": at}
         connection.execute(insert(issues).values(**row, **seen, raised_at=str(entry.get("created_at") or "")))
     gone = [issue_id for key, issue_id in known.items() if key not in present]
     if gone:

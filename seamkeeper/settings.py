@@ -78,7 +78,7 @@ def _count(value: str) -> int:
     return number
 
 
-def _duration(unit: str) -> Callable[[str], timedelta]:
+def _duration(unit: str, *, least: timedelta = timedelta(0)) -> Callable[[str], timedelta]:
     def read(value: str) -> timedelta:
         try:
             number = float(value)
@@ -86,7 +86,10 @@ def _duration(unit: str) -> Callable[[str], timedelta]:
                 raise ValueError
         except ValueError:
             raise ValueError(f"must be a number of {unit} above 0") from None
-        return timedelta(**{unit: number})
+        duration = timedelta(**{unit: number})
+        if duration < least:
+            raise ValueError(f"must be {least.total_seconds():g} s or more")
+        return duration
 
     return read
 
@@ -159,6 +162,8 @@ def _key_prefix(value: str) -> str:
     return value
 
 
+_SECOND = timedelta(seconds=1)  # Redis and RQ count these in whole seconds
+
 SETTINGS: tuple[Setting, ...] = (
     Setting("SEAM_WEBHOOK_SECRET", "webhook_secrets", _webhook_secrets,
             "Signing secret of the webhook; several separated by commas while one is replaced, any may match", True),
@@ -176,15 +181,16 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("SEAMKEEPER_MAX_BODY_BYTES", "max_body_bytes", _count, "Largest webhook body that is read; above: 413"),
     Setting("SEAMKEEPER_REDIS_WAIT_SECONDS", "redis_wait", _duration("seconds"),
             "How long a webhook waits for Redis before it is answered 503"),
-    Setting("SEAMKEEPER_DEDUPE_HOURS", "dedupe", _duration("hours"),
+    Setting("SEAMKEEPER_DEDUPE_HOURS", "dedupe", _duration("hours", least=_SECOND),
             "How long an event_id is remembered; Svix retries for up to 33 hours"),
     Setting("SEAMKEEPER_SEAM_TIMEOUT_SECONDS", "seam_timeout", _duration("seconds"), "Time-out of one call to Seam"),
-    Setting("SEAMKEEPER_JOB_TIMEOUT_SECONDS", "job_timeout", _duration("seconds"), "Longest run of one job"),
+    Setting("SEAMKEEPER_JOB_TIMEOUT_SECONDS", "job_timeout", _duration("seconds", least=_SECOND),
+            "Longest run of one job"),
     Setting("SEAMKEEPER_RETRY_DELAYS", "retry_delays", _delays,
             "Seconds before each new try of a job that failed for now; ±20 % jitter; after the last one it is dead"),
     Setting("SEAMKEEPER_REREAD_DELAYS", "reread_delays", _delays,
             "Seconds after which a user is read again while a change is under way at Seam"),
-    Setting("SEAMKEEPER_MAINTENANCE_SECONDS", "maintenance", _duration("seconds"),
+    Setting("SEAMKEEPER_MAINTENANCE_SECONDS", "maintenance", _duration("seconds", least=_SECOND),
             "How often jobs of dead workers are looked for (RQ's own default is 600)"),
     Setting("SEAMKEEPER_LOG_FORMAT", "log_format", _one_of("auto", "json", "console"),
             "`auto` is `console` in a terminal and `json` elsewhere"),

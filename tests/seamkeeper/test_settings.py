@@ -124,3 +124,15 @@ def test_a_port_that_is_none_is_a_mistake(name: str, beginning: str, port: str) 
 def test_the_usual_addresses_of_redis_are_taken(value: str) -> None:
     """With a port, without one, with brackets, as a socket."""
     assert settings.load({"REDIS_URL": value}).redis_url == value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SEAMKEEPER_DEDUPE_HOURS", "0.0001"), ("SEAMKEEPER_JOB_TIMEOUT_SECONDS", "0.5"),
+     ("SEAMKEEPER_MAINTENANCE_SECONDS", "0.9")],
+)  # fmt: skip
+def test_what_redis_and_rq_count_in_seconds_is_a_second_or_more(name: str, value: str) -> None:
+    """Cut to whole seconds it would be none: EX 0 is an error at every webhook."""
+    (sentence,) = mistakes_of({name: value})
+
+    assert "1 s or more" in sentence

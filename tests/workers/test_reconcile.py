@@ -7,9 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy import text as sql
 
 from seamkeeper import clock, database, history
+from seamkeeper.database import issues
 from seamkeeper.queues import unreadable_job
 from simulator.serve import Running
 from tests.signing import event
@@ -564,3 +566,17 @@ def test_a_credential_that_seam_does_not_know_yet_leads_through_its_system(floor
     floor.work()
 
     assert floor.user(acs_user_id)["health"] == "ok"
+
+
+def test_a_code_longer_than_its_column_is_one_issue(floor: Floor, sim: Running) -> None:
+    """However often it is read."""
+    acs_user_id = sim.world.add_user()
+    sim.world.raise_warning(acs_user_id, "x" * 300)
+
+    for _ in range(2):
+        floor.happened("acs_user.created", acs_user_id)
+
+    assert [issue["code"] for issue in floor.user(acs_user_id)["issues"]] == ["x" * 200]
+    with database.reading(floor.engine) as connection:
+        count = len(connection.execute(select(issues).where(issues.c.acs_user_id == acs_user_id)).all())
+    assert count == 1
