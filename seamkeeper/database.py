@@ -244,7 +244,10 @@ checkpoints = Table(
 def open_engine(url: str) -> Engine:
     """An engine for this process. Open it after a fork, never before."""
     if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": 5})
+        # As many connections as threads ask at once, five of them kept: a pool that is smaller than the worker's
+        # `--concurrency` would let jobs wait for each other, and fail after 30 s.
+        options = {"pool_pre_ping": True, "max_overflow": -1}
+        return create_engine(url, hide_parameters=True, connect_args={"connect_timeout": 5}, **options)
     database = make_url(url).database
     if database and database != ":memory:":
         Path(database).parent.mkdir(parents=True, exist_ok=True)

@@ -43,6 +43,8 @@ class Settings:
     retry_delays: tuple[int, ...] = (5, 15, 60, 300, 900, 3600)
     reread_delays: tuple[int, ...] = (5, 15, 60, 300, 1800)
     maintenance: timedelta = timedelta(seconds=10)
+    worker_memory_mib: int = 512
+    worker_lifetime: timedelta = timedelta(hours=24)
     log_format: Literal["auto", "json", "console"] = "auto"
     data_dir: Path = Path("data")
 
@@ -192,6 +194,10 @@ SETTINGS: tuple[Setting, ...] = (
             "Seconds after which a user is read again while a change is under way at Seam"),
     Setting("SEAMKEEPER_MAINTENANCE_SECONDS", "maintenance", _duration("seconds", least=_SECOND),
             "How often jobs of dead workers are looked for (RQ's own default is 600)"),
+    Setting("SEAMKEEPER_WORKER_MEMORY_MIB", "worker_memory_mib", _count,
+            "A worker process that takes more memory ends its jobs and is replaced"),
+    Setting("SEAMKEEPER_WORKER_LIFETIME_HOURS", "worker_lifetime", _duration("hours"),
+            "A worker process that is older ends its jobs and is replaced"),
     Setting("SEAMKEEPER_LOG_FORMAT", "log_format", _one_of("auto", "json", "console"),
             "`auto` is `console` in a terminal and `json` elsewhere"),
     Setting("SEAMKEEPER_DATA_DIR", "data_dir", Path, "Folder of what `seamkeeper dev` keeps"),

@@ -35,14 +35,15 @@ def _work(options: argparse.Namespace) -> int:
     from workers.supervise import Supervisor
 
     load_table(told.reactions)  # a mistake in a customer's reactions is found before the first job
-    return Supervisor(told, options.queues, options.processes).run()
+    return Supervisor(told, options.queues, processes=options.processes, concurrency=options.concurrency).run()
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
     parser.add_argument("what", nargs="?", choices=("worker", "scheduler"), default="worker")
     parser.add_argument("--queues", type=lambda text: text.split(","), default=list(QUEUES))
-    parser.add_argument("--processes", type=int, default=1, help="processes for each queue")
+    parser.add_argument("--processes", type=int, default=1, help="each serves all the queues, the first queue first")
+    parser.add_argument("--concurrency", type=int, default=32, help="jobs at once in each process")
     return parser.parse_args()
 
 

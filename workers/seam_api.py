@@ -21,6 +21,7 @@ from seam.seam import Seam
 from seamkeeper import logs
 from seamkeeper.errors import Permanent, Temporary
 from seamkeeper.settings import Settings
+from workers.concurrent.deadline import remaining
 
 _PAGE = 500
 _LONGEST_WAIT = timedelta(minutes=30)
@@ -100,7 +101,11 @@ class SeamApi:
         started = time.monotonic()
         try:
             client = self._open().client
-            answer = client.get(path, params=arguments) if method == "GET" else client.post(path, json=dict(arguments))
+            wait = remaining(self._told.seam_timeout.total_seconds())  # no longer than the job may run
+            if method == "GET":
+                answer = client.get(path, params=arguments, timeout=wait)
+            else:
+                answer = client.post(path, json=dict(arguments), timeout=wait)
         except (SeamError, httpx.HTTPError, ValueError) as error:
             raise self._translate(what, error) from error
         finally:

@@ -28,7 +28,6 @@ _GRACE = 15.0  # seconds beyond the longest job until what still runs is killed
 
 @dataclass
 class _Child:
-    queue: str
     process: ForkProcess | None = None
     started_at: float = 0.0
     starts_at: float = 0.0
@@ -36,11 +35,11 @@ class _Child:
 
 
 class Supervisor:
-    """A number of processes for each queue, as long as the service runs."""
+    """A number of processes that each serve all the queues, as long as the service runs."""
 
-    def __init__(self, told: Settings, queues: Sequence[str], processes: int) -> None:
-        self._told = told
-        self._children = [_Child(queue) for queue in queues for _ in range(processes)]
+    def __init__(self, told: Settings, queues: Sequence[str], *, processes: int, concurrency: int) -> None:
+        self._told, self._queues, self._concurrency = told, tuple(queues), concurrency
+        self._children = [_Child() for _ in range(processes)]
         self._stop = threading.Event()
         self._signals = 0
 
@@ -48,7 +47,7 @@ class Supervisor:
         """Until SIGTERM or SIGINT: the running jobs end, the rest stays queued. A second signal ends them at once."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        logs.get().info("worker.started", queues=sorted({child.queue for child in self._children}), pid=os.getpid())
+        logs.get().info("worker.started", queues=self._queues, pid=os.getpid())
         while not self._stop.is_set():
             for child in self._children:
                 self._keep_alive(child)
@@ -62,11 +61,12 @@ class Supervisor:
         if child.process is not None and child.process.is_alive():
             return
         if child.process is not None:
-            logs.get().warning("worker.process_ended", queue=child.queue, exit=child.process.exitcode)
+            logs.get().warning("worker.process_ended", pid=child.process.pid, exit=child.process.exitcode)
             child.pause = _SOON if now - child.started_at > _LATEST else min(child.pause * 2, _LATEST)
             child.starts_at, child.process = now + child.pause, None
         if now >= child.starts_at:
-            child.process = _FORK.Process(target=_run_child, args=(child.queue, self._told, os.getpid()))
+            what = (self._queues, self._concurrency, self._told, os.getpid())
+            child.process = _FORK.Process(target=_run_child, args=what)
             child.process.start()
             child.started_at = now
 
@@ -91,12 +91,12 @@ class Supervisor:
                 os.kill(child.process.pid, number)
 
 
-def _run_child(queue: str, told: Settings, supervisor: int) -> None:
+def _run_child(queues: Sequence[str], concurrency: int, told: Settings, supervisor: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     os.setsid()  # Ctrl-C reaches the supervisor, which ends its children in order
     threading.Thread(target=_end_with, args=(supervisor,), daemon=True).start()
-    work(queue, told)
+    work(queues, concurrency, told)
 
 
 def _end_with(supervisor: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from dataclasses import dataclass
 
 from redis import Redis
@@ -25,22 +26,26 @@ class Tools:
     table: Table
 
 
+_CONNECTIONS = 1000  # a limit against leaks; each job uses one at a time, and the worker says how many run at once
+
 _made: dict[int, Tools] = {}
+_making = threading.Lock()  # jobs run in threads: the first ones of a process ask at the same moment
 
 
 def tools_of_this_process() -> Tools:
     """The tools, from the environment of this process. Raises `ConfigurationError`."""
-    if os.getpid() not in _made:
-        _made.clear()
-        _made[os.getpid()] = make_tools(settings.load())
-    return _made[os.getpid()]
+    with _making:
+        if os.getpid() not in _made:
+            _made.clear()
+            _made[os.getpid()] = make_tools(settings.load())
+        return _made[os.getpid()]
 
 
 def make_tools(told: settings.Settings) -> Tools:
     """Opens nothing yet: every part connects at its first use."""
     settings.need_seam(told)
     logs.configure(told.log_format)
-    redis = Redis.from_url(told.redis_url, socket_timeout=10, socket_connect_timeout=5)
+    redis = Redis.from_url(told.redis_url, socket_timeout=10, socket_connect_timeout=5, max_connections=_CONNECTIONS)
     queues = Queues(redis, keys=Keys(told.redis_key_prefix), terms=Terms(told.job_timeout, told.retry_delays))
     return Tools(
         settings=told,

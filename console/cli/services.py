@@ -23,9 +23,10 @@ def serve_command(**options: Any) -> None:
 
 @click.command("worker")
 @click.option("--queues", default="events,reconcile,resync", show_default=True)
-@click.option("--processes", default=1, show_default=True, type=AT_LEAST_ONE, help="Processes for each queue.")
+@click.option("--processes", default=1, show_default=True, type=AT_LEAST_ONE, help="Each serves all the queues.")
+@click.option("--concurrency", default=32, show_default=True, type=AT_LEAST_ONE, help="Jobs at once in each process.")
 def worker_command(**options: Any) -> None:
-    """Worker processes, each a stock RQ worker on one queue. Needs SEAM_API_KEY, REDIS_URL and DATABASE_URL."""
+    """Worker processes that run the jobs, many at once. Needs SEAM_API_KEY, REDIS_URL and DATABASE_URL."""
     _become("workers", "worker", *_flags(options))
 
 

@@ -108,7 +108,7 @@ def test_serve_needs_a_secret() -> None:
         ),
         pytest.param(
             ["worker", "--queues", "events"],
-            ["workers", "worker", "--queues", "events", "--processes", "1"],
+            ["workers", "worker", "--queues", "events", "--processes", "1", "--concurrency", "32"],
             id="worker",
         ),
         pytest.param(["scheduler"], ["workers", "scheduler"], id="scheduler"),

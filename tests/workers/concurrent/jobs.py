@@ -1,0 +1,67 @@
+"""The jobs these tests run: module-level functions, so that every worker finds them by name."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+from typing import Any
+
+from redis import Redis
+from rq import Retry, get_current_job
+
+
+def nothing() -> None:
+    """No result."""
+
+
+def echo(value: Any) -> Any:
+    """A result."""
+    return value
+
+
+def fail() -> None:
+    """Raises."""
+    raise ValueError("as it was told")
+
+
+def again() -> Retry:
+    """RQ's "come again later"."""
+    return Retry(max=1)
+
+
+def who_am_i(seconds: float = 0.0) -> list[str]:
+    """RQ's current job before and after waiting."""
+    before = get_current_job()
+    time.sleep(seconds)
+    after = get_current_job()
+    return [before.id if before else "", after.id if after else ""]
+
+
+def count(url: str, name: str, seconds: float = 0.02) -> None:
+    """Takes a while, then says that it was done."""
+    time.sleep(seconds)
+    with Redis.from_url(url) as redis:
+        redis.hincrby("done", name, 1)
+
+
+def spin(seconds: float) -> None:
+    """Python code that ignores every time-out."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        sum(range(100))
+
+
+def hang(seconds: float) -> None:
+    """A blocking call of C."""
+    time.sleep(seconds)
+
+
+def end_the_process() -> None:
+    """Without a word."""
+    os._exit(3)
+
+
+def crash() -> None:
+    """A segmentation fault."""
+    ctypes.string_at(0)

@@ -1,0 +1,82 @@
+"""How jobs get from the queues to this worker, and back when nobody runs them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from sys import exc_info
+from typing import Any
+from uuid import uuid4
+
+from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE, Execution, ExecutionRegistry
+from rq.job import Job
+from rq.suspension import WORKERS_SUSPENDED
+from rq.utils import as_text, now, parse_composite_key, utcformat
+
+from workers.concurrent.run import Raised, Run
+from workers.concurrent.scripts import CLAIM, GIVE_BACK, Call, travel
+
+SUSPENDED = None  # what the claim answers while RQ's workers are suspended (`rq suspend`)
+
+
+def claim_call(worker: Any, count: int, *, lives: int) -> Call:
+    """Asks for up to so many jobs, from the worker's queues in their order. `lives`: seconds without a heartbeat."""
+    at = now()
+    names = [WORKERS_SUSPENDED, worker.key, worker.executions_key]
+    for queue in worker.queues:
+        names += (queue.key, queue.started_job_registry.key)
+    execution = Execution("", "", worker.connection)
+    starts = [Job.key_for(""), execution.key.removesuffix(":"), ExecutionRegistry("", worker.connection).key]
+    ids = [uuid4().hex for _ in range(count)]
+    return Call(CLAIM, names, [worker.name, utcformat(at), at.timestamp(), lives, *starts, *ids])
+
+
+def runs(worker: Any, answer: Sequence[Any]) -> list[Run]:
+    """The claimed jobs. One whose hash RQ cannot read is a failure with its reason, not the end of the worker."""
+    return [_run(worker, *claimed) for claimed in answer]
+
+
+def _run(worker: Any, index: int, job_id: bytes, execution_id: bytes, fields: Sequence[bytes]) -> Run:
+    queue = worker.queues[index]
+    job = worker.job_class(as_text(job_id), connection=worker.connection, serializer=worker.serializer)
+    raised: Raised | None = None
+    try:
+        job.restore(dict(zip(fields[::2], fields[1::2], strict=True)))
+    except Exception as error:
+        raised = (type(error), error, exc_info()[2])
+        job.origin = queue.name
+    execution = Execution(as_text(execution_id), job.id, worker.connection, worker.name)
+    execution._job = job
+    timeout = job.timeout or queue.DEFAULT_TIMEOUT
+    return Run(job, queue, execution, timeout if timeout > 0 else math.inf, raised=raised)
+
+
+def give_back(worker: Any, claimed: Iterable[Run]) -> int:
+    """To the head of their queues: for jobs that this worker will not end. Gives how many were still its own."""
+    calls = [_give_back_call(worker, run.queue, run.execution) for run in claimed]
+    return sum(travel(worker.connection, calls)) if calls else 0
+
+
+def give_back_unknown(worker: Any) -> int:
+    """The answer to a claim got lost with the connection: what Redis believes to run here and does not, goes back."""
+    key = WORKER_EXECUTIONS_KEY_TEMPLATE.format(worker.name)
+    known = {execution.composite_key for execution in list(worker.executions.values())}
+    calls = []
+    for member in worker.connection.smembers(key):
+        entry = as_text(member)
+        if entry not in known:
+            job_id, execution_id = parse_composite_key(entry)
+            origin = as_text(worker.connection.hget(Job.key_for(job_id), "origin") or b"")
+            execution = Execution(execution_id, job_id, worker.connection, worker.name)
+            calls += [
+                _give_back_call(worker, queue, execution) for queue in worker.queues if queue.name == origin
+            ]  # fmt: skip
+    return sum(travel(worker.connection, calls)) if calls else 0
+
+
+def _give_back_call(worker: Any, queue: Any, execution: Any) -> Call:
+    names = [
+        queue.started_job_registry.key, queue.key, Job.key_for(execution.job_id), execution.key,
+        ExecutionRegistry(execution.job_id, worker.connection).key, worker.executions_key,
+    ]  # fmt: skip
+    return Call(GIVE_BACK, names, [execution.composite_key, execution.job_id, execution.id])

@@ -1,0 +1,179 @@
+"""The three Lua calls that move a job, and how several of them travel in one round trip.
+
+A job stands in RQ's started registry (`rq:wip:QUEUE`) under `JOB:EXECUTION` from the moment it leaves its queue until
+what became of it is written. Each script looks at that entry first, so each may be sent again when an answer got lost,
+and each execution ends once: what a worker says after the sweep took its job away is not written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis import Redis
+from redis.client import Pipeline
+from redis.exceptions import NoScriptError
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua program and the name Redis knows it by."""
+
+    text: str
+    sha: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        object.__setattr__(self, "sha", digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a script."""
+
+    script: Script
+    keys: Sequence[str]
+    arguments: Sequence[Any]
+
+
+def travel(redis: Any, calls: Sequence[Call]) -> list[Any]:
+    """What the calls answer, all in one round trip. Raises the first error among the answers.
+
+    redis-py's own way to call scripts in a pipeline asks first whether they exist: one more trip each time. They vanish
+    when Redis restarts; then they are loaded, and only the calls that found none are sent again.
+    """
+    answers = _send(redis, calls)
+    missing = [index for index, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+    if missing:
+        for script in {calls[index].script for index in missing}:
+            redis.script_load(script.text)
+        for index, answer in zip(missing, _send(redis, [calls[index] for index in missing]), strict=True):
+            answers[index] = answer
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
+
+
+def _send(redis: Any, calls: Sequence[Call]) -> list[Any]:
+    with redis.pipeline(transaction=False) as pipeline:
+        for call in calls:
+            pipeline.execute_command("EVALSHA", call.script.sha, len(call.keys), *call.keys, *call.arguments)
+        answers: list[Any] = pipeline.execute(raise_on_error=False)
+    return answers
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Commands that are one thing: all of them, if the execution `entry` still stands in the registry, or none.
+
+    With `dependents` they wait for RQ's own method when jobs depend on this one.
+    """
+
+    registry: str
+    entry: str
+    commands: Sequence[Sequence[Any]]
+    dependents: str = ""
+
+
+# What became of a unit.
+GONE, WRITTEN, HAS_DEPENDENTS = 0, 1, 2
+
+
+def settle_call(units: Sequence[Unit]) -> Call:
+    """Answers one of the three words above for each unit, in order."""
+    arguments: list[Any] = [len(units)]
+    for unit in units:
+        arguments += (unit.registry, unit.entry, unit.dependents, len(unit.commands))
+        for command in unit.commands:
+            arguments.append(len(command))
+            arguments.extend(command)
+    return Call(_SETTLE, sorted({unit.registry for unit in units}), arguments)
+
+
+def recorder(redis: Redis) -> Pipeline:
+    """A pipeline to hand to RQ's methods, which write into it; it is never executed, only read by `recorded`."""
+    return redis.pipeline(transaction=False)
+
+
+def recorded(pipeline: Any) -> list[tuple[Any, ...]]:
+    """The commands that were written into it."""
+    return [command for command, _options in pipeline.command_stack]
+
+
+# ARGV  1 number of units, then for each: registry, entry, dependents key or '', number of commands, then for each of
+#       these: number of its parts, parts. The keys inside the commands follow RQ_KEY_PREFIX, as all of RQ's do.
+_SETTLE = Script("""
+local at, answers = 2, {}
+for unit = 1, tonumber(ARGV[1]) do
+  local dependents, verdict = ARGV[at + 2], 1
+  if not redis.call('ZSCORE', ARGV[at], ARGV[at + 1]) then
+    verdict = 0
+  elseif dependents ~= '' and redis.call('EXISTS', dependents) == 1 then
+    verdict = 2
+  end
+  local count = tonumber(ARGV[at + 3])
+  at = at + 4
+  for _ = 1, count do
+    local size = tonumber(ARGV[at])
+    if verdict == 1 then redis.call(unpack(ARGV, at + 1, at + size)) end
+    at = at + size + 1
+  end
+  answers[unit] = verdict
+end
+return answers
+""")
+
+# KEYS  1 suspended mark  2 worker  3 the worker's executions, then for each queue: queue, its started registry
+# ARGV  1 worker's name  2 ISO time  3 unix time  4 seconds until the execution is taken for dead
+#       5 start of a job key  6 start of an execution key  7 start of a job's executions key  8.. new execution ids
+# Field for field what RQ 3.0 writes in Execution.create, Worker.prepare_execution and prepare_job_execution. An id
+# whose job is gone is dropped, as RQ does.
+CLAIM = Script("""
+if redis.call('EXISTS', KEYS[1]) == 1 then return false end
+local found, used, ttl = {}, 8, tonumber(ARGV[4])
+local dies = math.floor(tonumber(ARGV[3])) + ttl
+for queue = 4, #KEYS, 2 do
+  while used <= #ARGV do
+    local id = redis.call('LPOP', KEYS[queue])
+    if not id then break end
+    local job = ARGV[5] .. id
+    if redis.call('HEXISTS', job, 'data') == 1 then
+      local execution = ARGV[used]
+      local entry = id .. ':' .. execution
+      redis.call('ZADD', KEYS[queue + 1], dies, entry)
+      redis.call('HSET', ARGV[6] .. entry, 'id', execution, 'job_id', id, 'created_at', ARGV[3],
+        'last_heartbeat', ARGV[3], 'worker_name', ARGV[1])
+      redis.call('EXPIRE', ARGV[6] .. entry, ttl)
+      redis.call('ZADD', ARGV[7] .. id, dies + 60, execution)
+      redis.call('EXPIRE', ARGV[7] .. id, ttl + 60)
+      redis.call('SADD', KEYS[3], entry)
+      redis.call('HSET', job, 'last_heartbeat', ARGV[2], 'status', 'started', 'started_at', ARGV[2],
+        'worker_name', ARGV[1])
+      redis.call('PERSIST', job)
+      found[#found + 1] = { (queue - 4) / 2, id, execution, redis.call('HGETALL', job) }
+      used = used + 1
+    end
+  end
+end
+if #found > 0 then
+  redis.call('EXPIRE', KEYS[3], ttl + 60)
+  redis.call('HSET', KEYS[2], 'state', 'busy')
+end
+return found
+""")
+
+# KEYS  1 started registry  2 queue  3 job  4 execution  5 the job's executions  6 the worker's executions
+# ARGV  1 entry  2 job id  3 execution id
+# The way back: as if it had not been claimed.
+GIVE_BACK = Script("""
+if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return 0 end
+redis.call('DEL', KEYS[4])
+redis.call('ZREM', KEYS[5], ARGV[3])
+redis.call('SREM', KEYS[6], ARGV[1])
+redis.call('HSET', KEYS[3], 'status', 'queued', 'started_at', '', 'worker_name', '')
+redis.call('LPUSH', KEYS[2], ARGV[2])
+return 1
+""")

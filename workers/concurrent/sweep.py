@@ -1,0 +1,156 @@
+"""Jobs of dead workers come back: by one process at a time, at most once per period over all processes.
+
+Abandoned: in the started registry, without a heartbeat. Retried as RQ retries them, or failed with the reason; after
+three dead workers set aside, whatever retries are left: a job that kills its worker would kill every worker in turn.
+Orphaned: the hash says `queued` and the id stands in no queue. A stock worker that listens to several queues leaves
+such a job when it is killed between its pop and its start. Looked at twice, since a pop may be under way.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from rq import worker_registration
+from rq.callbacks import execute_failure_callback
+from rq.defaults import RQ_KEY_PREFIX
+from rq.exceptions import AbandonedJobError, NoSuchJobError
+from rq.executions import Execution, ExecutionRegistry
+from rq.job import Job, JobStatus
+from rq.job_lifecycle import record_job_failure
+from rq.rate_limit import release_slot
+from rq.registry import clean_registries
+from rq.utils import as_text, now, parse_composite_key
+
+from workers.concurrent.scripts import WRITTEN, Call, Script, Unit, recorded, recorder, settle_call, travel
+
+_log = logging.getLogger("rq.worker")
+_OURS = f"{RQ_KEY_PREFIX}:seamkeeper:"
+_DEATHS = 3
+_DEATHS_KEPT = 86400  # seconds
+_KEYS_PER_SWEEP = 5000  # looked at for orphans; the next sweep goes on where this one ended
+_BETWEEN_LOOKS = 15  # seconds an orphan has to be one
+
+
+def sweep(worker: Any, *, period: float) -> bool:
+    """Looks after the worker's queues; False when somebody did so within the period."""
+    redis = worker.connection
+    if not redis.set(f"{_OURS}sweep", worker.name, nx=True, px=max(int(period * 1000) - 100, 100)):
+        return False
+    for queue in worker.queues:
+        for member in redis.zrangebyscore(queue.started_job_registry.key, 0, time.time()):
+            _bring_back(worker, queue, as_text(member))
+        if queue.acquire_maintenance_lock():
+            try:
+                clean_registries(queue, worker._exc_handlers)
+                worker_registration.clean_worker_registry(queue)
+                queue.intermediate_queue.cleanup(worker, queue)
+            finally:
+                queue.release_maintenance_lock()
+    worker.clean_group_registries()
+    _requeue_orphans(worker)
+    return True
+
+
+def _bring_back(worker: Any, queue: Any, entry: str) -> None:
+    """What RQ's `StartedJobRegistry.cleanup` does, for one entry, and only if its worker does not end it meanwhile."""
+    redis, (job_id, execution_id) = worker.connection, parse_composite_key(entry)
+    registry = queue.started_job_registry.key
+    try:
+        job = worker.job_class.fetch(job_id, redis, worker.serializer)
+    except NoSuchJobError:
+        redis.zrem(registry, entry)
+        return
+    pipeline = recorder(redis)
+    Execution(execution_id, job_id, redis, job.worker_name or "").delete(job, pipeline)
+    others = [each for each in ExecutionRegistry(job_id, redis).get_execution_ids() if each != execution_id]
+    reason = None
+    if job.get_status(refresh=False) == JobStatus.STARTED and not others:
+        reason = _record_abandoned(worker, queue, job, pipeline)
+    [verdict] = travel(redis, [settle_call([Unit(registry, entry, recorded(pipeline))])])
+    if verdict == WRITTEN and reason:
+        job.send_webhooks(JobStatus.FAILED, exc_string=reason)
+        queue.enqueue_dependents(job)
+    if verdict == WRITTEN:
+        release_slot(job)
+
+
+def _record_abandoned(worker: Any, queue: Any, job: Any, pipeline: Any) -> str | None:
+    """Writes the retry, or the failure; then gives its reason."""
+    key = f"{_OURS}deaths:{job.id}"
+    deaths = worker.connection.incr(key)
+    worker.connection.expire(key, _DEATHS_KEPT)
+    try:
+        execute_failure_callback(job, worker.death_penalty_class, AbandonedJobError, AbandonedJobError(), None)
+    except Exception:
+        _log.exception("The failure callback of abandoned job %s", job.id)
+    connection, job.connection = job.connection, pipeline  # RQ's `retry` sets the status outside of its pipeline
+    try:
+        if deaths < _DEATHS and job.should_retry:
+            _log.warning("Job %s was abandoned by worker %s: again", job.id, job.worker_name)
+            job.retry(queue, pipeline)
+            return None
+        what = f"set aside, {deaths} workers ended while they ran it" if deaths >= _DEATHS else "no retry is left"
+        reason = f"{AbandonedJobError.__name__}: worker {job.worker_name} ended while it ran this job; {what} ({now()})"
+        _log.warning("Job %s: %s", job.id, reason)
+        record_job_failure(job, reason, pipeline)
+        return reason
+    finally:
+        job.connection = connection
+
+
+def _requeue_orphans(worker: Any) -> None:
+    redis, seen, at = worker.connection, f"{_OURS}orphans", time.time()
+    names = {queue.name: queue for queue in worker.queues}
+    for member in redis.zrangebyscore(seen, 0, at - _BETWEEN_LOOKS):
+        job_id, origin = as_text(member), as_text(redis.hget(Job.key_for(as_text(member)), "origin") or b"")
+        if origin in names and travel(redis, [_orphan_call(names[origin], job_id, is_seen=True)]) == [1]:
+            _log.warning("Job %s was in no queue: again", job_id)
+        redis.zrem(seen, member)
+    queued = _queued_ids(redis, names)
+    standing = travel(redis, [_orphan_call(names[name], job_id, is_seen=False) for job_id, name in queued])
+    suspects = [job_id for (job_id, _), is_orphan in zip(queued, standing, strict=True) if is_orphan]
+    if suspects:
+        redis.zadd(seen, dict.fromkeys(suspects, at), nx=True)
+        redis.expire(seen, _DEATHS_KEPT)
+
+
+def _queued_ids(redis: Any, names: dict[str, Any]) -> list[tuple[str, str]]:
+    """(id, queue) of jobs that say `queued`, and were queued before the job that is next: in order they had been
+    taken. An empty queue has no next job."""
+    heads: dict[str, Any] = {}
+    for name, queue in names.items():
+        first = redis.lindex(queue.key, 0)
+        heads[name] = redis.hget(Job.key_for(as_text(first)), "enqueued_at") if first else None
+    cursor, looked, found = int(redis.get(f"{_OURS}orphans-at") or 0), 0, []
+    while looked < _KEYS_PER_SWEEP:
+        cursor, keys = redis.scan(cursor, match=f"{Job.key_for('')}*", count=1000, _type="hash")
+        looked += 1000
+        with redis.pipeline(transaction=False) as pipeline:
+            for key in keys:
+                pipeline.hmget(key, "status", "origin", "enqueued_at")
+            for key, (status, origin, at) in zip(keys, pipeline.execute(), strict=True):
+                name = as_text(origin or b"")
+                if status == b"queued" and name in names and (not heads[name] or (at or b"") < heads[name]):
+                    found.append((as_text(key).removeprefix(Job.key_for("")), name))
+        if cursor == 0:
+            break
+    redis.set(f"{_OURS}orphans-at", cursor)
+    return found
+
+
+def _orphan_call(queue: Any, job_id: str, *, is_seen: bool) -> Call:
+    executions = ExecutionRegistry(job_id, queue.connection).key
+    names = [Job.key_for(job_id), queue.key, queue.intermediate_queue_key, executions]
+    return Call(_ORPHAN, names, [job_id, int(is_seen)])
+
+
+# KEYS  1 job  2 queue  3 its intermediate list  4 executions of the job    ARGV  1 id  2 whether to put it back
+_ORPHAN = Script("""
+if redis.call('HGET', KEYS[1], 'status') ~= 'queued' then return 0 end
+if redis.call('EXISTS', KEYS[4]) == 1 or redis.call('LPOS', KEYS[2], ARGV[1]) or redis.call('LPOS', KEYS[3], ARGV[1])
+then return 0 end
+if ARGV[2] == '1' then redis.call('RPUSH', KEYS[2], ARGV[1]) end
+return 1
+""")
