@@ -24,8 +24,8 @@ _SPARE_CONNECTIONS = 50  # beside one per job: waiting, heartbeats, sweep, RQ's 
 
 
 def work(queues: Sequence[str], concurrency: int, told: Settings) -> None:
-    """Runs jobs of these queues, the first queue first, until SIGTERM; also returns when it is time for a fresh process:
-    the supervisor starts one."""
+    """Runs jobs of these queues, the first queue first, until SIGTERM or until it is time for a fresh
+    process, which the supervisor starts."""
     logs.configure(told.log_format)
     logging.getLogger("rq.worker").addFilter(_is_not_a_failed_job)
     redis = Redis.from_url(

@@ -28,27 +28,30 @@ from workers.concurrent.scripts import HAS_DEPENDENTS, settle_call, travel
 from workers.concurrent.sweep import sweep
 from workers.concurrent.waiting import Waiter
 
-_BEAT = 5.0  # seconds between heartbeats
-_LIVES = 30  # seconds without one until a job's worker is taken for dead; RQ's own is 60 and more
+_LIVES = 30  # seconds without a heartbeat until a job's worker is taken for dead; RQ's own is 60 and more
+_BEATS = 6  # heartbeats in that time
 _TICK = 0.5  # seconds between looks at deadlines, while jobs run
+_LONGEST_SLEEP = 5.0  # seconds between looks at memory and age, while nothing runs
 _PATIENCE = 10.0  # seconds a worker that was told to end waits for a Redis that is away
 
 
 class ConcurrentWorker(BaseWorker):
-    """`work()` as RQ's. `grace`: seconds after a job's time-out until its thread is given up. `retire`: asked now and
-    then; words mean that the process shall be replaced, for that reason. Raises `ValueError` on an RQ it does not know.
+    """`work()` as RQ's. Raises `ValueError` on an RQ that it does not know.
+
+    `grace`: seconds after a job's time-out until its thread is given up. `lives`: seconds without a heartbeat until its
+    jobs are taken for abandoned. `retire`: asked now and then; words mean that the process shall be replaced, and why.
     """
 
     death_penalty_class = ThreadPenalty
 
     def __init__(
-        self, queues: Any, *, concurrency: int = 32, grace: float = 5.0, retire: Callable[[], str | None] | None = None,
-        **options: Any,
+        self, queues: Any, *, concurrency: int = 32, grace: float = 5.0, lives: int = _LIVES,
+        retire: Callable[[], str | None] | None = None, **options: Any,
     ) -> None:  # fmt: skip
         if not VERSION.startswith("3.0."):
             raise ValueError(f"RQ {VERSION} is installed; this worker writes the keys of RQ 3.0: install rq>=3.0,<3.1.")
         super().__init__(queues, **options)
-        self._grace, self._retire = grace, retire or (lambda: None)
+        self._grace, self._lives, self._retire = grace, lives, retire or (lambda: None)
         self._crew = Crew(concurrency, self._perform)
         self._inbox: SimpleQueue[Run | None] = SimpleQueue()  # None wakes the loop
         self._running: dict[str, Run] = {}  # who takes a run out of it writes its end
@@ -69,7 +72,7 @@ class ConcurrentWorker(BaseWorker):
         period = float(self.maintenance_interval)
         helpers: list[Any] = [
             *self._waiters,
-            Every(_BEAT, lambda: beat(self, lives=_LIVES), name="heartbeat"),
+            Every(self._lives / _BEATS, lambda: beat(self, lives=self._lives), name="heartbeat"),
             Every(period, lambda: sweep(self, period=period), name="sweep"),
             self._crew,
         ]
@@ -143,7 +146,7 @@ class ConcurrentWorker(BaseWorker):
         units = [run.unit for run in self._finished if run.unit is not None]
         calls = [settle_call(units)] if units else []
         if wanted:
-            calls.append(claim_call(self, wanted, lives=_LIVES))
+            calls.append(claim_call(self, wanted, lives=self._lives))
         answers = travel(self.connection, calls) if calls else []
         claimed = self._after_claim(answers[-1], wanted) if wanted else 0
         if units:
@@ -184,7 +187,8 @@ class ConcurrentWorker(BaseWorker):
     def _gather(self, *, now_or_never: bool) -> None:
         """Waits until something happened, and takes in all of it."""
         try:
-            self._take_in(self._inbox.get(block=not now_or_never, timeout=_TICK if self._needs_ticks() else _BEAT))
+            longest = _TICK if self._needs_ticks() else _LONGEST_SLEEP
+            self._take_in(self._inbox.get(block=not now_or_never, timeout=longest))
             while True:
                 self._take_in(self._inbox.get_nowait())
         except Empty:

@@ -1,0 +1,36 @@
+"""Our worker as a process: `python -m tests.workers.concurrent.process URL QUEUES CONCURRENCY LIVES`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+from rq.serializers import JSONSerializer
+
+from tests.workers.concurrent import jobs  # noqa: F401 (the first job shall not wait for the import)
+from workers.concurrent.worker import ConcurrentWorker
+
+
+def main() -> None:
+    """Until it is told to end, or killed."""
+    url, queues, concurrency, lives = sys.argv[1:]
+    worker = ConcurrentWorker(
+        queues.split(","),
+        concurrency=int(concurrency),
+        lives=int(lives),
+        grace=1.0,
+        connection=Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=10),
+        serializer=JSONSerializer,
+        maintenance_interval=2,
+        worker_ttl=30,
+        log_job_description=False,
+    )
+    worker.work(logging_level="WARNING")
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,175 @@
+"""Workers, Redis and jobs that die: what was queued is done, or stands in the failed registry with its reason."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from redis import Redis
+from rq import Retry
+from rq.job import JobStatus
+
+from console import embedded_redis
+from tests.stack import eventually
+from tests.workers.concurrent.conftest import Yard
+
+
+def _enqueue_counting(yard: Yard, count: int) -> set[str]:
+    return {
+        yard.enqueue("ab"[number % 2], "count", yard.url, f"n{number}", job_id=f"n{number}", retry=Retry(10))
+        for number in range(count)
+    }
+
+
+def _kill_in_the_middle(yard: Yard, chance: random.Random, *, lives: int) -> None:
+    worker = yard.start(lives=lives)
+    before = sum(yard.runs().values())
+    until = time.monotonic() + 5
+    while sum(yard.runs().values()) == before and not yard.is_settled() and time.monotonic() < until:
+        time.sleep(0.002)
+    time.sleep(chance.uniform(0, 0.08))
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait()
+
+
+_LARGE = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.mark.parametrize(("jobs", "kills", "lives"), [(80, 4, 3), pytest.param(500, 30, 30, marks=_LARGE)])
+def test_workers_killed_at_random(yard: Yard, jobs: int, kills: int, lives: int) -> None:
+    """Two queues, SIGKILL in the middle of jobs: all are done within a minute of the last kill."""
+    seed = int(os.environ.get("SEED", random.randrange(10**6)))
+    chance = random.Random(seed)
+    wanted = _enqueue_counting(yard, jobs)
+
+    for _ in range(kills):
+        _kill_in_the_middle(yard, chance, lives=lives)
+    at = time.monotonic()
+    yard.start(lives=lives)
+    eventually(yard.is_settled, within=60, what=f"the end of all jobs (seed {seed})")
+
+    runs = yard.runs()
+    twice = sum(times > 1 for times in runs.values())
+    print(f"seed {seed}: {kills} kills, settled after {time.monotonic() - at:.1f} s, run twice {twice}, lost 0")
+    assert set(runs) == wanted
+    assert yard.redis.zcard("rq:finished:a") + yard.redis.zcard("rq:finished:b") == jobs
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(6, marks=pytest.mark.slow)])
+def test_redis_killed_under_load(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, kills: int) -> None:
+    """The worker stays in its loop; every job is done."""
+    folder = tmp_path_factory.mktemp("r")
+    server = embedded_redis.start(folder)
+    with Redis(unix_socket_path=str(server.socket)) as redis:
+        yard = Yard(redis, server.url, tmp_path)
+        try:
+            wanted = _enqueue_counting(yard, 200 * kills)
+            worker = yard.start()
+            for round_ in range(kills):
+                done = 150 * (round_ + 1)
+                eventually(lambda done=done: len(yard.runs()) > done, what="work")
+                assert server.process is not None
+                server.process.kill()
+                server.stop()
+                server = embedded_redis.start(folder)
+            eventually(yard.is_settled, within=60, what="the end of all jobs")
+
+            assert set(yard.runs()) == wanted, yard.log()
+            assert worker.poll() is None
+        finally:
+            yard.end()
+            server.stop()
+
+
+def test_a_job_that_hangs_is_failed_and_the_others_go_on(yard: Yard) -> None:
+    """Its time-out ends Python code; a blocking call is given up a grace later, and its thread is replaced."""
+    hanging = yard.enqueue("a", "hang", 60, job_timeout=1)
+    spinning = yard.enqueue("a", "spin", 60, job_timeout=1)
+    wanted = _enqueue_counting(yard, 20)
+    yard.start()
+
+    eventually(lambda: yard.job(hanging).get_status() == JobStatus.FAILED, within=20, what="the end of the hanging job")
+    eventually(yard.is_settled, within=20, what="the others")
+
+    assert set(yard.runs()) == wanted
+    assert "its thread was given up" in yard.reason(hanging)
+    assert "JobTimeoutException" in yard.reason(spinning)
+    after = yard.enqueue("a", "echo", 1)
+    eventually(lambda: yard.job(after).get_status() == JobStatus.FINISHED, within=10, what="a job after it")
+
+
+def test_a_process_full_of_hanging_jobs_asks_to_be_replaced(yard: Yard) -> None:
+    """It ends by itself, and says why."""
+    for _ in range(2):
+        yard.enqueue("a", "hang", 60, job_timeout=1)
+    worker = yard.start(concurrency=4)
+
+    assert worker.wait(20) == 0
+    assert "2 hanging threads" in yard.log()
+
+
+@pytest.mark.parametrize("function", ["end_the_process", "crash"])
+def test_a_job_that_kills_its_workers_is_set_aside(yard: Yard, function: str) -> None:
+    """After the third one, with the reason; the others are done."""
+    wanted = _enqueue_counting(yard, 10)
+    poison = yard.enqueue("b", function, retry=Retry(10))
+    deaths, until = 0, time.monotonic() + 60
+    worker = yard.start(lives=2)
+
+    while yard.job(poison).get_status() != JobStatus.FAILED and time.monotonic() < until:
+        if worker.poll() is not None:
+            deaths, worker = deaths + 1, yard.start(lives=2)
+        time.sleep(0.05)
+    eventually(yard.is_settled, what="the others")
+
+    assert deaths == 3
+    assert "3 workers ended while they ran it" in yard.reason(poison)
+    assert set(yard.runs()) == wanted
+
+
+@pytest.mark.parametrize("rounds", [3, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(300)])])
+def test_sigterm_under_load(yard: Yard, rounds: int) -> None:
+    """Running jobs end, the rest stays queued, none is run twice."""
+    wanted = _enqueue_counting(yard, 60 * rounds)
+
+    for _ in range(rounds):
+        before = len(yard.runs())
+        worker = yard.start()
+        eventually(lambda before=before: len(yard.runs()) > before + 5, what="work")
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(10) == 0
+        assert not yard.redis.exists("rq:wip:a", "rq:wip:b")
+        assert not yard.redis.smembers("rq:workers")
+    yard.start()
+    eventually(yard.is_settled, what="the rest")
+
+    assert yard.runs() == dict.fromkeys(wanted, 1)
+
+
+def test_a_second_sigterm_puts_running_jobs_back(yard: Yard) -> None:
+    """At the head of the queue, as if nothing had happened."""
+    job_id = yard.enqueue("a", "hang", 60, job_timeout=100)
+    worker = yard.start()
+    eventually(lambda: yard.job(job_id).get_status() == JobStatus.STARTED, what="the start")
+    worker.send_signal(signal.SIGTERM)
+    time.sleep(1.2)
+    worker.send_signal(signal.SIGTERM)
+
+    assert worker.wait(10) == 0
+    assert yard.redis.lrange("rq:queue:a", 0, -1) == [job_id.encode()]
+    assert yard.job(job_id).get_status() == JobStatus.QUEUED
+    assert not yard.redis.exists("rq:wip:a")
+
+
+def test_an_orphan_of_a_stock_worker_comes_back(yard: Yard) -> None:
+    """Its hash says `queued`, and it stands in no queue: a worker was killed between its pop and its start."""
+    job_id = yard.enqueue("a", "echo", 1)
+    yard.redis.delete("rq:queue:a")
+    yard.redis.zadd("rq:seamkeeper:orphans", {job_id: time.time() - 20})  # seen once already
+    yard.start()
+
+    eventually(lambda: yard.job(job_id).get_status() == JobStatus.FINISHED, within=20, what="the orphan")
