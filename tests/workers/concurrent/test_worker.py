@@ -1,0 +1,189 @@
+"""What RQ promises of a worker, with many jobs at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import pytest
+from redis import Redis
+from rq import Queue, SimpleWorker, Worker
+from rq.command import send_shutdown_command, send_stop_job_command
+from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
+from rq.suspension import resume, suspend
+from rq.timeouts import TimerDeathPenalty
+
+from tests.stack import eventually
+from tests.workers.concurrent import jobs
+from tests.workers.concurrent.conftest import Yard, a_worker
+from workers.concurrent import deadline, worker
+from workers.concurrent.run import Run
+
+JOBS = "tests.workers.concurrent.jobs."
+
+
+def test_many_at_once_and_each_knows_its_own_job(redis: Redis) -> None:
+    """RQ's `get_current_job()` is right in every thread, and they overlap."""
+    queue = Queue("q", connection=redis, serializer=JSONSerializer)
+    ids = [queue.enqueue(jobs.who_am_i, 0.2, job_id=f"j{number}").id for number in range(16)]
+
+    began = time.monotonic()
+    a_worker(redis, ["q"], concurrency=16).work(burst=True, logging_level="CRITICAL")
+
+    assert time.monotonic() - began < 2
+    for job_id in ids:
+        job = Job.fetch(job_id, connection=redis, serializer=JSONSerializer)
+        assert job.return_value() == [job_id, job_id]
+
+
+def test_queues_are_served_in_their_order(redis: Redis) -> None:
+    """The second one only when the first is empty."""
+    for name in ("second", "first"):
+        for number in range(3):
+            Queue(name, connection=redis, serializer=JSONSerializer).enqueue(
+                jobs.echo, 1, job_id=f"{name}{number}"
+            )  # fmt: skip
+
+    a_worker(redis, ["first", "second"], concurrency=1).work(burst=True, logging_level="CRITICAL")
+
+    done = [Job.fetch(f"{name}{number}", connection=redis, serializer=JSONSerializer)
+            for name in ("first", "second") for number in range(3)]  # fmt: skip
+    starts = [job.started_at for job in done]
+    assert starts == sorted(starts)
+
+
+def test_it_waits_without_asking(yard: Yard) -> None:
+    """Two seconds without work are a handful of commands, and a job that comes then begins at once."""
+    yard.start(lives=30)
+    eventually(lambda: len(yard.redis.client_list()) > 4, what="the worker")
+    time.sleep(1.5)
+    before = yard.redis.info("stats")["total_commands_processed"]
+    time.sleep(2)
+    used = yard.redis.info("stats")["total_commands_processed"] - before
+    began = time.monotonic()
+    job_id = yard.enqueue("b", "echo", 1)
+    eventually(lambda: yard.job(job_id).get_status() == JobStatus.FINISHED, what="the job")
+
+    assert used < 60
+    assert time.monotonic() - began < 1
+
+
+def test_a_stopped_job_is_stopped_and_the_others_go_on(yard: Yard) -> None:
+    """`send_stop_job_command`, for one of several that run."""
+    stopped = yard.enqueue("a", "spin", 30)
+    other = yard.enqueue("a", "who_am_i", 3)
+    yard.start()
+    eventually(lambda: yard.job(other).get_status() == JobStatus.STARTED, what="both")
+
+    send_stop_job_command(yard.redis, stopped, serializer=JSONSerializer)
+
+    eventually(lambda: yard.job(stopped).get_status() == JobStatus.STOPPED, within=10, what="the stop")
+    eventually(lambda: yard.job(other).get_status() == JobStatus.FINISHED, within=10, what="the other")
+    assert yard.is_settled()
+
+
+def test_suspended_workers_take_nothing(yard: Yard) -> None:
+    """`rq suspend` and `rq resume`."""
+    suspend(yard.redis)
+    job_id = yard.enqueue("a", "echo", 1)
+    yard.start()
+    eventually(lambda: [each.get_state() for each in _workers(yard)] == ["suspended"], what="the suspension")
+    time.sleep(1)
+    assert yard.job(job_id).get_status() == JobStatus.QUEUED
+
+    resume(yard.redis)
+
+    eventually(lambda: yard.job(job_id).get_status() == JobStatus.FINISHED, within=10, what="the job")
+
+
+def test_it_is_seen_and_ended_by_rqs_own_tools(yard: Yard) -> None:
+    """`rq info` reads its hash and what it runs; the shutdown command ends it in order."""
+    job_id = yard.enqueue("a", "hang", 2)
+    process = yard.start()
+    eventually(lambda: yard.job(job_id).get_status() == JobStatus.STARTED, what="the start")
+    [seen] = _workers(yard)
+
+    assert seen.get_state() == "busy"
+    assert [execution.job_id for execution in seen.get_current_executions()] == [job_id]
+    send_shutdown_command(yard.redis, seen.name)
+    assert process.wait(10) == 0
+    assert yard.job(job_id).get_status() == JobStatus.FINISHED
+
+
+class _Simple(SimpleWorker):
+    death_penalty_class = TimerDeathPenalty
+
+    def _install_signal_handlers(self) -> None:
+        return
+
+
+def test_stock_workers_work_beside_it(yard: Yard) -> None:
+    """On the same queues: every job is done, once."""
+    wanted = {yard.enqueue("ab"[number % 2], "count", yard.url, f"n{number}", 0.01, job_id=f"n{number}")
+              for number in range(200)}  # fmt: skip
+    yard.start(concurrency=2)
+    queues = [Queue(name, connection=yard.redis, serializer=JSONSerializer) for name in "ab"]
+    stock = _Simple(queues, connection=yard.redis, serializer=JSONSerializer)
+    stock.work(burst=True, logging_level="CRITICAL")
+    eventually(yard.is_settled, what="the rest")
+
+    assert yard.runs() == dict.fromkeys(wanted, 1)
+    assert 0 < stock_count(yard, stock) < 200
+
+
+def stock_count(yard: Yard, stock: Any) -> int:
+    """How many the stock worker did."""
+    return int(yard.redis.hget(stock.key, "successful_job_count") or 0)
+
+
+def test_what_a_job_says_after_it_was_taken_away_is_not_written(redis: Redis) -> None:
+    """The sweep gave it to somebody else while its worker was frozen: one execution has one end."""
+    queue = Queue("q", connection=redis, serializer=JSONSerializer)
+    job = queue.enqueue(_drop_my_execution)
+
+    a_worker(redis, ["q"]).work(burst=True, logging_level="CRITICAL")
+
+    assert job.get_status() == JobStatus.STARTED
+    assert not redis.exists("rq:finished:q", f"rq:results:{job.id}")
+
+
+def _drop_my_execution() -> None:
+    from rq import get_current_job
+
+    job = get_current_job()
+    assert job is not None
+    job.connection.delete("rq:wip:q")
+
+
+def test_a_time_out_of_a_client_ends_with_the_job() -> None:
+    """`remaining()` is what is left, at most what the client would take by itself."""
+    with deadline.until(time.monotonic() + 2):
+        assert 1.5 < deadline.remaining(10) <= 2
+        assert deadline.remaining(0.5) == 0.5
+    with deadline.until(time.monotonic() - 1):
+        assert 0 < deadline.remaining(10) < 1
+    assert deadline.remaining(10) == 10
+
+
+def test_another_rq_is_refused_at_the_start(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its keys may have changed."""
+    monkeypatch.setattr(worker, "VERSION", "3.1.0")
+
+    with pytest.raises(ValueError, match=r"RQ 3\.1\.0 is installed"):
+        a_worker(redis, ["q"])
+
+
+def test_an_interrupt_after_the_end_hits_nobody() -> None:
+    """The thread may run another job already."""
+    run = Run.__new__(Run)
+    run._lock, run._thread, run._told = threading.Lock(), None, None
+
+    run.interrupt(RuntimeError)
+
+    assert run._told is None
+
+
+def _workers(yard: Yard) -> list[Any]:
+    return Worker.all(connection=yard.redis)
