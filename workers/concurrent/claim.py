@@ -27,16 +27,20 @@ def claim_call(worker: Any, count: int, *, lives: int) -> Call:
         names += (queue.key, queue.started_job_registry.key)
     execution = Execution("", "", worker.connection)
     starts = [Job.key_for(""), execution.key.removesuffix(":"), ExecutionRegistry("", worker.connection).key]
-    ids = [uuid4().hex for _ in range(count)]
+    first = uuid4().int  # one system call for all of them; another claim's are as far away as those of any two uuids
+    ids = [f"{(first + number) % 2**128:032x}" for number in range(count)]
     return Call(CLAIM, names, [worker.name, utcformat(at), at.timestamp(), lives, *starts, *ids])
 
 
 def runs(worker: Any, answer: Sequence[Any]) -> list[Run]:
     """The claimed jobs. One whose hash RQ cannot read is a failure with its reason, not the end of the worker."""
-    return [_run(worker, *claimed) for claimed in answer]
+    registries = [queue.started_job_registry for queue in worker.queues] if answer else []
+    return [_run(worker, registries[claimed[0]], *claimed) for claimed in answer]
 
 
-def _run(worker: Any, index: int, job_id: bytes, execution_id: bytes, fields: Sequence[bytes]) -> Run:
+def _run(
+    worker: Any, registry: Any, index: int, job_id: bytes, execution_id: bytes, fields: Sequence[bytes]
+) -> Run:  # fmt: skip
     queue = worker.queues[index]
     job = worker.job_class(as_text(job_id), connection=worker.connection, serializer=worker.serializer)
     raised: Raised | None = None
@@ -48,7 +52,7 @@ def _run(worker: Any, index: int, job_id: bytes, execution_id: bytes, fields: Se
     execution = Execution(as_text(execution_id), job.id, worker.connection, worker.name)
     execution._job = job
     timeout = job.timeout or queue.DEFAULT_TIMEOUT
-    return Run(job, queue, execution, timeout if timeout > 0 else math.inf, raised=raised)
+    return Run(job, queue, execution, registry, timeout if timeout > 0 else math.inf, raised=raised)
 
 
 def give_back(worker: Any, claimed: Iterable[Run]) -> int:

@@ -57,7 +57,7 @@ def _plain_unit(worker: Any, run: Run) -> Unit:
         execution_started_at=execution.created_at, execution_ended_at=job.ended_at,
     )  # fmt: skip
     job.cleanup(ttl, pipeline=pipeline, remove_from_queue=False)
-    execution.delete(job, pipeline)
+    execution.delete(run, pipeline)  # type: ignore[arg-type]  # asks for the registry only; RQ's job makes it anew
     return Unit(run.registry, run.entry, recorded(pipeline), dependents=job.dependents_key)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from rq.executions import Execution
 from rq.job import Job
 from rq.queue import Queue
+from rq.registry import StartedJobRegistry
 
 from workers.concurrent import deadline
 from workers.concurrent.scripts import Unit
@@ -29,6 +30,7 @@ class Run:
     job: Job
     queue: Queue
     execution: Execution
+    started_job_registry: StartedJobRegistry
     seconds: float  # RQ's job timeout; infinite when there is none
     ends_at: float = 0.0
     value: Any = None
@@ -48,7 +50,7 @@ class Run:
     @property
     def registry(self) -> str:
         """The key of RQ's started registry it stands in."""
-        return str(self.queue.started_job_registry.key)
+        return str(self.started_job_registry.key)
 
     def perform(self) -> None:
         """Runs the job's function in this thread, in a context of its own; nothing is raised."""
