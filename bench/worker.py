@@ -1,4 +1,4 @@
-"""Workers: jobs a second and memory, ours beside RQ's own, in turns in one run. All keep RQ's registries and results."""
+"""Workers: jobs a second and memory, ours beside RQ's own, in turns in one run. All write what RQ writes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from console import embedded_redis
 _QUEUE, _FINISHED = "bench", "rq:finished:bench"
 _WARM = 20  # jobs before the clock starts: the imports of a process are not its speed
 _RQ = (sys.executable, "-m", "rq.cli")
-_QUIET = ("-S", "json", "--logging-level", "ERROR", "-u")
+_QUIET = ("-q", "-S", "json", "-u")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,8 @@ def _working(contender: Contender, url: str) -> Iterator[subprocess.Popen[bytes]
     try:
         yield process
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # the session of this contender, which was started just above
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)  # the session of this contender, which was started just above
         process.wait()
 
 
