@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -39,7 +40,29 @@ class Every:
                 _log.exception("%s", self._name)
 
 
-def beat(worker: Any, *, lives: int) -> None:
+class Pulse:
+    """Whether heartbeats came through lately. After a Redis that was frozen or away everybody's are old: who sweeps at
+    once would take the jobs of the living."""
+
+    def __init__(self, worker: Any, *, lives: int) -> None:
+        self._worker, self._lives = worker, lives
+        self._last, self._steady_since = time.monotonic(), 0.0
+
+    def beat(self) -> None:
+        """One heartbeat."""
+        _beat(self._worker, lives=self._lives)
+        at = time.monotonic()
+        if at - self._last > self._lives / 2:
+            self._steady_since = at
+        self._last = at
+
+    def is_steady(self) -> bool:
+        """True when the others have had time for theirs."""
+        at = time.monotonic()
+        return at - self._last <= self._lives / 2 and at - self._steady_since >= self._lives / 2
+
+
+def _beat(worker: Any, *, lives: int) -> None:
     """A heartbeat of the worker and of every execution that still stands in the started registry.
 
     Written only if it stands there: a plain HSET after the job's end would bring its deleted hash back (rq#1450).

@@ -22,7 +22,7 @@ from rq.worker.base import BaseWorker, WorkerStatus
 from workers.concurrent import finish
 from workers.concurrent.claim import claim_call, give_back, give_back_unknown, runs
 from workers.concurrent.deadline import ThreadPenalty
-from workers.concurrent.heartbeat import Every, beat
+from workers.concurrent.heartbeat import Every, Pulse
 from workers.concurrent.run import Crew, Run
 from workers.concurrent.scripts import HAS_DEPENDENTS, settle_call, travel
 from workers.concurrent.sweep import sweep
@@ -69,11 +69,11 @@ class ConcurrentWorker(BaseWorker):
         self.bootstrap(logging_level)
         if threading.current_thread() is threading.main_thread():
             self._install_signal_handlers()  # type: ignore[no-untyped-call]
-        period = float(self.maintenance_interval)
+        period, pulse = float(self.maintenance_interval), Pulse(self, lives=self._lives)
         helpers: list[Any] = [
             *self._waiters,
-            Every(self._lives / _BEATS, lambda: beat(self, lives=self._lives), name="heartbeat"),
-            Every(period, lambda: sweep(self, period=period), name="sweep"),
+            Every(self._lives / _BEATS, pulse.beat, name="heartbeat"),
+            Every(period, lambda: pulse.is_steady() and sweep(self, period=period), name="sweep"),
             self._crew,
         ]
         try:

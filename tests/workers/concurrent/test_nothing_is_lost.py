@@ -85,6 +85,31 @@ def test_redis_killed_under_load(tmp_path: Path, tmp_path_factory: pytest.TempPa
             server.stop()
 
 
+def test_a_frozen_redis_does_not_make_living_workers_dead(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """All heartbeats are old when it goes on: the sweep waits until the living had time for theirs."""
+    server = embedded_redis.start(tmp_path_factory.mktemp("r"))
+    assert server.process is not None
+    with Redis(unix_socket_path=str(server.socket)) as redis:
+        yard = Yard(redis, server.url, tmp_path)
+        try:
+            for _ in range(2):
+                yard.start(lives=4)
+            eventually(lambda: redis.scard("rq:workers") == 2, what="both workers")
+            job_id = yard.enqueue("a", "count", server.url, "x", 9, retry=Retry(3))
+            eventually(lambda: yard.job(job_id).get_status() == JobStatus.STARTED, what="the start")
+            server.process.send_signal(signal.SIGSTOP)
+            time.sleep(5.5)
+            server.process.send_signal(signal.SIGCONT)
+            eventually(yard.is_settled, what="the end")
+
+            assert yard.runs() == {"x": 1}, yard.log()
+        finally:
+            yard.end()
+            server.stop()
+
+
 def test_a_job_that_hangs_is_failed_and_the_others_go_on(yard: Yard) -> None:
     """Its time-out ends Python code; a blocking call is given up a grace later, and its thread is replaced."""
     hanging = yard.enqueue("a", "hang", 60, job_timeout=1)
