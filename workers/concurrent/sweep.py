@@ -39,8 +39,7 @@ def sweep(worker: Any, *, period: float) -> bool:
     if not redis.set(f"{_OURS}sweep", worker.name, nx=True, px=max(int(period * 1000) - 100, 100)):
         return False
     for queue in worker.queues:
-        for member in redis.zrangebyscore(queue.started_job_registry.key, 0, time.time()):
-            _bring_back(worker, queue, as_text(member))
+        _bring_abandoned_back(worker, queue, period)
         if queue.acquire_maintenance_lock():
             try:
                 clean_registries(queue, worker._exc_handlers)
@@ -51,6 +50,24 @@ def sweep(worker: Any, *, period: float) -> bool:
     worker.clean_group_registries()
     _requeue_orphans(worker)
     return True
+
+
+def _bring_abandoned_back(worker: Any, queue: Any, period: float) -> None:
+    """All of them, but of those that had their last chance but one, one at a time: jobs that ran beside a job that
+    kills its worker died with it, and must not be with it again when it does so for the last time."""
+    redis, registry, is_given = worker.connection, queue.started_job_registry.key, False
+    for member in redis.zrangebyscore(registry, 0, time.time()):
+        entry = as_text(member)
+        if int(redis.get(_deaths_key(parse_composite_key(entry)[0])) or 0) == _DEATHS - 2:
+            if is_given:
+                redis.zadd(registry, {entry: time.time() + period}, xx=True)  # RQ's own cleaning is not to see it
+                continue
+            is_given = True
+        _bring_back(worker, queue, entry)
+
+
+def _deaths_key(job_id: str) -> str:
+    return f"{_OURS}deaths:{job_id}"
 
 
 def _bring_back(worker: Any, queue: Any, entry: str) -> None:
@@ -78,7 +95,7 @@ def _bring_back(worker: Any, queue: Any, entry: str) -> None:
 
 def _record_abandoned(worker: Any, queue: Any, job: Any, pipeline: Any) -> str | None:
     """Writes the retry, or the failure; then gives its reason."""
-    key = f"{_OURS}deaths:{job.id}"
+    key = _deaths_key(job.id)
     deaths = worker.connection.incr(key)
     worker.connection.expire(key, _DEATHS_KEPT)
     try:

@@ -57,8 +57,9 @@ def hang(seconds: float) -> None:
     time.sleep(seconds)
 
 
-def end_the_process() -> None:
+def end_the_process(seconds: float = 0.0) -> None:
     """Without a word."""
+    time.sleep(seconds)
     os._exit(3)
 
 

@@ -142,18 +142,39 @@ def test_a_job_that_kills_its_workers_is_set_aside(yard: Yard, function: str) ->
     """After the third one, with the reason; the others are done."""
     wanted = _enqueue_counting(yard, 10)
     poison = yard.enqueue("b", function, retry=Retry(10))
-    deaths, until = 0, time.monotonic() + 60
-    worker = yard.start(lives=2)
 
-    while yard.job(poison).get_status() != JobStatus.FAILED and time.monotonic() < until:
-        if worker.poll() is not None:
-            deaths, worker = deaths + 1, yard.start(lives=2)
-        time.sleep(0.05)
+    deaths = _work_until_failed(yard, poison)
     eventually(yard.is_settled, what="the others")
 
     assert deaths == 3
     assert "3 workers ended while they ran it" in yard.reason(poison)
     assert set(yard.runs()) == wanted
+
+
+@pytest.mark.slow
+def test_jobs_beside_one_that_kills_its_workers_are_not_blamed(yard: Yard) -> None:
+    """They die with it twice; then each comes back alone."""
+    poison = yard.enqueue("a", "end_the_process", 0.2, retry=Retry(10))
+    wanted = {
+        yard.enqueue("a", "count", yard.url, f"n{number}", 0.4, job_id=f"n{number}", retry=Retry(10))
+        for number in range(3)
+    }
+
+    _work_until_failed(yard, poison)
+    eventually(yard.is_settled, what="the others")
+
+    assert set(yard.runs()) == wanted
+
+
+def _work_until_failed(yard: Yard, job_id: str) -> int:
+    """Starts a worker again when it ends; gives how many did. One goes on."""
+    deaths, until = 0, time.monotonic() + 60
+    worker = yard.start(lives=2)
+    while yard.job(job_id).get_status() != JobStatus.FAILED and time.monotonic() < until:
+        if worker.poll() is not None:
+            deaths, worker = deaths + 1, yard.start(lives=2)
+        time.sleep(0.05)
+    return deaths
 
 
 @pytest.mark.parametrize("rounds", [3, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(300)])])
