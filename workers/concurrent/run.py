@@ -36,7 +36,6 @@ class Run:
     value: Any = None
     raised: Raised | None = None
     unit: Unit | None = None  # how a plain end is written
-    is_to_stop: bool = False
     was_given_up: bool = False
     _thread: int | None = None
     _told: type[BaseException] | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -32,6 +33,7 @@ _LIVES = 30  # seconds without a heartbeat until a job's worker is taken for dea
 _BEATS = 6  # heartbeats in that time
 _TICK = 0.5  # seconds between looks at deadlines, while jobs run
 _LONGEST_SLEEP = 5.0  # seconds between looks at memory and age, while nothing runs
+_STOP_KEPT = 5.0  # seconds for which a command to stop a job is remembered
 _PATIENCE = 10.0  # seconds a worker that was told to end waits for a Redis that is away
 
 
@@ -55,6 +57,7 @@ class ConcurrentWorker(BaseWorker):
         self._crew = Crew(concurrency, self._perform)
         self._inbox: SimpleQueue[Run | None] = SimpleQueue()  # None wakes the loop
         self._running: dict[str, Run] = {}  # who takes a run out of it writes its end
+        self._stops: deque[tuple[float, str | None, str | None]] = deque()  # when, job, execution: RQ's commands
         self._finished: list[Run] = []  # plain ones whose end is not written yet
         self._busy = self._hung = self._done = 0
         self._may_have_work, self._is_cold, self._was_away = True, False, False
@@ -62,10 +65,7 @@ class ConcurrentWorker(BaseWorker):
         self._waiters = [Waiter(self.connection, queue.key, self._wake) for queue in self.queues]
 
     def work(self, burst: bool = False, logging_level: str | None = None, **_options: Any) -> bool:  # type: ignore[override]
-        """Until SIGTERM or SIGINT, with `burst` until the queues are empty; True when a job was run.
-
-        RQ's other options of `work` are about dequeuing, which is different here.
-        """
+        """Until SIGTERM or SIGINT, with `burst` until the queues are empty; True when a job was run."""
         self.bootstrap(logging_level)
         if threading.current_thread() is threading.main_thread():
             self._install_signal_handlers()  # type: ignore[no-untyped-call]
@@ -101,9 +101,7 @@ class ConcurrentWorker(BaseWorker):
         if payload["command"] not in ("stop-job", "stop-execution"):
             super().handle_payload(message)  # type: ignore[no-untyped-call]
             return
-        for run in list(self._running.values()):
-            asked = payload.get("job_id"), payload.get("execution_id", run.execution.id)
-            run.is_to_stop = run.is_to_stop or asked == (run.job.id, run.execution.id)
+        self._stops.append((time.monotonic(), payload.get("job_id"), payload.get("execution_id")))
         self._wake()
 
     def _set_connection(self, connection: Any) -> Any:
@@ -248,7 +246,7 @@ class ConcurrentWorker(BaseWorker):
             return
         self._looked_at = at
         for run in list(self._running.values()):
-            if run.is_to_stop:
+            if self._is_to_stop(run):
                 self._stop(run)
             elif at > run.ends_at + self._grace:
                 self._give_up(run)
@@ -264,6 +262,16 @@ class ConcurrentWorker(BaseWorker):
             words = f"The job ran longer than {run.seconds:.0f} seconds and did not end; its thread was given up"
             run.raised = (JobTimeoutException, JobTimeoutException(words), None)
             finish.by_rqs_methods(self, run)
+
+    def _is_to_stop(self, run: Run) -> bool:
+        """A command may come a moment before the answer to the claim: it is remembered for a while."""
+        while self._stops and self._stops[0][0] < time.monotonic() - _STOP_KEPT:
+            self._stops.popleft()
+        for asked in list(self._stops):
+            if asked[1] == run.job.id and asked[2] in (None, run.execution.id):
+                self._stops.remove(asked)
+                return True
+        return False
 
     def _stop(self, run: Run) -> None:
         """RQ was told to stop this job: it ends as `stopped`, and is never retried."""
