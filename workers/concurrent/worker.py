@@ -177,8 +177,8 @@ class ConcurrentWorker(BaseWorker):
         for run in claimed:
             self.executions[run.execution.id] = run.execution
             self._running[run.execution.id] = run
+            self._busy += 1
             self._crew.give(run)
-        self._busy += len(claimed)
         self._set_state_once(WorkerStatus.BUSY if self._busy else WorkerStatus.IDLE)
         return len(claimed)
 
@@ -237,8 +237,6 @@ class ConcurrentWorker(BaseWorker):
         if not finish.prepare(self, run) and self._is_mine(run):
             finish.by_rqs_methods(self, run)
         self._inbox.put(run)
-
-    # Jobs that do not end
 
     def _look_at_deadlines(self) -> None:
         at = time.monotonic()
