@@ -155,6 +155,8 @@ acs_users = Table(
     Column("deleted_at", Instant),
     Column("first_seen_at", Instant, nullable=False),
     Column("changed_at", Instant, nullable=False),
+    Column("replaces", _ID),
+    Column("replaced_by", _ID),
     Index("acs_users_by_system", "acs_system_id", "acs_user_id"),
     Index("acs_users_by_sync", "sync", "acs_user_id"),
     Index("acs_users_by_health", "health", "acs_user_id"),
@@ -170,7 +172,21 @@ desired_users = Table(
     Column("phone_number", Words),
     Column("access_schedule", Json),
     Column("hid_acs_system_id", _ID),
+    Column("is_suspended", Boolean),
     Column("updated_at", Instant),
+    Column("updated_by", Words),
+)
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("scope", String(20), primary_key=True),  # user, system or all
+    Column("subject_id", _ID, primary_key=True),  # acs_user_id, acs_system_id, or "" for all
+    Column("repair", String(20)),
+    Column("recreate", String(20)),
+    Column("paused_until", Instant),
+    Column("reason", Words),
+    Column("updated_at", Instant, nullable=False),
     Column("updated_by", Words),
 )
 
@@ -178,16 +194,23 @@ issues = Table(
     "issues",
     metadata,
     Column("issue_id", Integer, primary_key=True),
-    Column("acs_user_id", _ID, nullable=False),
-    Column("kind", String(20), nullable=False),
+    Column("acs_user_id", _ID),  # NULL: an issue of a whole access system, or of none
+    Column("acs_system_id", _ID),
+    Column("kind", String(20), nullable=False),  # error and warning are Seam's, finding is ours
     Column("code", _ID, nullable=False),
     Column("message", Words),
+    Column("detail", Json),
     Column("raised_at", Words),
     Column("first_seen_at", Instant, nullable=False),
     Column("last_seen_at", Instant, nullable=False),
+    Column("acknowledged_at", Instant),
+    Column("acknowledged_by", Words),
+    Column("snoozed_until", Instant),
     Column("cleared_at", Instant),
     Index("issues_by_user", "acs_user_id", "issue_id"),
+    Index("issues_by_system", "acs_system_id", "issue_id"),
     Index("issues_open_by_code", "code", "cleared_at"),
+    Index("issues_by_clearing", "cleared_at", "issue_id"),
 )
 
 changes = Table(
@@ -208,6 +231,7 @@ actions = Table(
     Column("action_id", Integer, primary_key=True),
     Column("acs_user_id", _ID, nullable=False),
     Column("endpoint", _ID, nullable=False),
+    Column("source", String(20)),
     Column("asked_by", Words, nullable=False),
     Column("why", Json, nullable=False),
     Column("before", Json, nullable=False),
@@ -230,6 +254,39 @@ acs_systems = Table(
     Column("detail", Json),
     Column("changed_at", Instant, nullable=False),
     Index("acs_systems_by_account", "connected_account_id"),
+)
+
+# A new user in place of one who is gone: written before the call, so that a lost answer cannot lead to a second one.
+recreations = Table(
+    "recreations",
+    metadata,
+    Column("recreation_id", Integer, primary_key=True),
+    Column("acs_user_id", _ID, nullable=False),  # who is gone
+    Column("acs_system_id", _ID, nullable=False),
+    Column("state", String(20), nullable=False),  # asked, intended, created, adopted, refused, dropped
+    Column("request", Json),
+    Column("new_acs_user_id", _ID),
+    Column("asked_by", Words, nullable=False),
+    Column("reason", Words),
+    Column("asked_at", Instant, nullable=False),
+    Column("intended_at", Instant),
+    Column("settled_at", Instant),
+    Index("recreations_by_user", "acs_user_id", "recreation_id"),
+    Index("recreations_by_intent", "intended_at"),
+)
+
+# What people are told outside of the console; `name` is one transition of one thing, told once.
+notices = Table(
+    "notices",
+    metadata,
+    Column("notice_id", Integer, primary_key=True),
+    Column("name", _ID, nullable=False, unique=True),
+    Column("title", Words, nullable=False),
+    Column("body", Words, nullable=False),
+    Column("state", String(20), nullable=False),  # waiting, sent, dead
+    Column("reason", Words),
+    Column("made_at", Instant, nullable=False),
+    Column("sent_at", Instant),
 )
 
 checkpoints = Table(

@@ -4,6 +4,8 @@ SeamkeeperError
 ├── ConfigurationError   the environment is wrong; every mistake listed, the process does not start
 ├── UnreadableEvent      a signed body that is not an event; it goes to quarantine
 ├── Temporary            the same call may succeed later; carries the delay when the other side named one
+│   └── Postponed        it was not tried: our own limit, or an open circuit; costs none of the tries
+│       └── Parked       and whoever closes the circuit asks again: nothing comes back by itself
 └── Permanent            it will not; a person reads the reason
 """
 
@@ -35,6 +37,14 @@ class Temporary(SeamkeeperError):
     def __init__(self, message: str, *, delay: timedelta | None = None) -> None:
         self.delay = delay
         super().__init__(message)
+
+
+class Postponed(Temporary):
+    """Nothing was tried at Seam: our own limit or an open circuit said "not now". Costs none of the tries."""
+
+
+class Parked(Postponed):
+    """Postponed until a circuit closes: who closes it asks for all that were parked, so this job simply ends."""
 
 
 class Permanent(SeamkeeperError):
