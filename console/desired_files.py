@@ -13,6 +13,7 @@ from console.cli.arguments import is_id
 from seamkeeper import clock, users
 
 Row = tuple[int, str, dict[str, Any]]
+_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 _SCHEDULE = ("access_schedule.starts_at", "access_schedule.ends_at")
 
 
@@ -129,6 +130,8 @@ def _checked(flat: Mapping[str, Any]) -> dict[str, Any]:
         values["access_schedule"] = ends
     if isinstance(values.get("access_schedule"), str):
         values["access_schedule"] = _schedule(values["access_schedule"])
+    if isinstance(values.get("is_suspended"), str):
+        values["is_suspended"] = _WORDS.get(values["is_suspended"].lower(), values["is_suspended"])
     if not values:
         raise BadRow("names no field")
     wrong = users.mistakes(values, at=clock.now()) | _unstorable(values)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, delete, select
 
 from seamkeeper import clock
 from seamkeeper.database import JSON_NULL, acs_users, desired_users, upsert
-from seamkeeper.users import MANAGED_FIELDS, mistakes, observed_value
+from seamkeeper.users import MANAGED_FIELDS, UPDATABLE_FIELDS, mistakes, observed_value
 
 
 def desired_of(connection: Connection, acs_user_id: str) -> dict[str, Any]:
@@ -43,7 +43,8 @@ def ids_to_adopt(connection: Connection, *, only_unmanaged: bool = False) -> lis
 
 
 def adopt(connection: Connection, acs_user_id: str, *, by: str) -> dict[str, str] | None:
-    """Takes the observed state of a user as the desired one.
+    """Takes the observed state of a user as the desired one; whether the user is suspended only if that is desired by
+    name: who adopts a building does not mean to undo the next suspension at the desk.
 
     Gives the fields that could not be taken, with what is wrong with them (Seam would refuse them if they were sent
     back: a masked number, an open end); None when the user is not known or gone.
@@ -52,7 +53,7 @@ def adopt(connection: Connection, acs_user_id: str, *, by: str) -> dict[str, str
     observed = connection.execute(query).scalar_one_or_none()
     if not observed:
         return None
-    values = {name: observed_value(observed, name) for name in MANAGED_FIELDS}
+    values = {name: observed_value(observed, name) for name in UPDATABLE_FIELDS}
     values = {name: value for name, value in values.items() if value is not None}
     wrong = mistakes(values, at=clock.now())
     good = {name: value for name, value in values.items() if name not in wrong}

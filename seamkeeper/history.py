@@ -1,68 +1,25 @@
-"""What was found and what was done: issues, changes, and the writes at Seam, each with its source."""
+"""What was found and what was done: changes, and the writes at Seam, each with its source."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from seamkeeper import clock
-from seamkeeper.database import acs_users, actions, changes, issues, plain
-from seamkeeper.users import codes
+from seamkeeper.database import acs_users, actions, changes
+
+ORDERED = "apply"  # the source of a write that a person asked for by name
 
 
 def note_change(connection: Connection, acs_user_id: str, change: str, detail: Any, *, source: str) -> None:
     """One line of the user's history."""
     row = {"acs_user_id": acs_user_id, "type": change, "detail": detail, "source": source, "at": clock.now()}
     connection.execute(insert(changes).values(row))
-
-
-def keep_issues(connection: Connection, acs_user_id: str, raw: Mapping[str, Any] | None) -> None:
-    """One open issue per error or warning code that is present; those that are gone are cleared."""
-    at = clock.now()
-    is_open = (issues.c.acs_user_id == acs_user_id) & issues.c.cleared_at.is_(None)
-    known = {(row.kind, row.code): row.issue_id for row in connection.execute(select(issues).where(is_open))}
-    present = {
-        (kind, code[:200]): entry for kind in ("error", "warning") for code, entry in codes(raw or {}, kind).items()
-    }
-    for (kind, code), entry in present.items():
-        seen = {"message": str(entry.get("message") or ""), "last_seen_at": at}
-        if (kind, code) in known:
-            connection.execute(update(issues).where(issues.c.issue_id == known[kind, code]).values(seen))
-            continue
-        row = {"acs_user_id": acs_user_id, "kind": kind, "code": code, "first_seen_at": at}
-        connection.execute(insert(issues).values(**row, **seen, raised_at=str(entry.get("created_at") or "")))
-    gone = [issue_id for key, issue_id in known.items() if key not in present]
-    if gone:
-        connection.execute(update(issues).where(issues.c.issue_id.in_(gone)).values(cleared_at=at))
-
-
-def open_issues(connection: Connection, acs_user_id: str) -> list[dict[str, Any]]:
-    """The codes that are present on a user now, oldest first."""
-    is_open = (issues.c.acs_user_id == acs_user_id) & issues.c.cleared_at.is_(None)
-    rows = connection.execute(select(issues).where(is_open).order_by(issues.c.issue_id)).mappings()
-    names = ("kind", "code", "message", "raised_at", "first_seen_at", "last_seen_at")
-    return [{name: plain(row[name]) for name in names} for row in rows]
-
-
-def open_codes(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str, list[str]]:
-    """acs_user_id -> the codes present on that user, for the users of one page; those without any are left out."""
-    is_theirs = issues.c.acs_user_id.in_(acs_user_ids) & issues.c.cleared_at.is_(None)
-    query = select(issues.c.acs_user_id, issues.c.code).where(is_theirs).order_by(issues.c.issue_id)
-    found: dict[str, list[str]] = {}
-    for acs_user_id, code in connection.execute(query):
-        found.setdefault(acs_user_id, []).append(code)
-    return found
-
-
-def count_open(connection: Connection) -> dict[str, int]:
-    """Code -> how many users it is present on."""
-    query = select(issues.c.code, func.count().label("number")).where(issues.c.cleared_at.is_(None))
-    return {row.code: row.number for row in connection.execute(query.group_by(issues.c.code))}
 
 
 def begin_action(connection: Connection, acs_user_id: str, **line: Any) -> int:
@@ -80,16 +37,50 @@ def end_action(
     connection.execute(update(actions).where(actions.c.action_id == action_id).values(values))
 
 
-def times_sent(connection: Connection, acs_user_id: str, *, since: datetime) -> Counter[tuple[str, str]]:
-    """(field, desired value as JSON) -> in how many updates Seam accepted it since then."""
-    is_theirs = (actions.c.acs_user_id == acs_user_id) & (actions.c.outcome == "ok") & (actions.c.started_at >= since)
-    sent = connection.execute(select(actions.c.why, actions.c.request).where(is_theirs)).all()
-    return Counter(
-        (name, json.dumps(each["desired"], sort_keys=True))
-        for why, request in sent
-        for name, each in why.items()
-        if name in request
-    )
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Our own writes to a user since a moment: (field, desired value as JSON) -> how often it was sent and answered;
+    field -> the value sent last; and when a person last ordered one."""
+
+    times: Counter[tuple[str, str]]
+    last: dict[str, Any]
+
+
+def own_writes(connection: Connection, acs_user_id: str, *, since: datetime) -> Own:
+    """What we wrote, from the audit. A repair that a person ordered begins the counting anew."""
+    is_theirs = (actions.c.acs_user_id == acs_user_id) & actions.c.outcome.in_(("ok", "refused"))
+    query = select(actions.c.why, actions.c.source, actions.c.outcome).where(is_theirs, actions.c.started_at >= since)
+    found = Own(Counter(), {})
+    for why, source, outcome in connection.execute(query.order_by(actions.c.action_id)):
+        if source == ORDERED:
+            found.times.clear()
+        for name, each in why.items():
+            found.times[name, json.dumps(each["desired"], sort_keys=True)] += 1
+            if outcome == "ok":
+                found.last[name] = each["desired"]
+    return found
+
+
+def arrivals(connection: Connection, acs_user_id: str, *, since: datetime) -> frozenset[str]:
+    """Fields that were read with the value we had sent, since then."""
+    found = _changed(connection, acs_user_id, since)
+    return frozenset(name for _, detail in found for name in detail.get("by_us", ()))
+
+
+def moves(connection: Connection, acs_user_id: str, name: str, *, since: datetime) -> list[dict[str, str]]:
+    """Who moved one field when, oldest first: `seamkeeper` or `another writer`. No values: they are people's."""
+    of_actions = (actions.c.acs_user_id == acs_user_id) & (actions.c.started_at >= since) & (actions.c.outcome == "ok")
+    ours = connection.execute(select(actions.c.started_at, actions.c.why).where(of_actions)).all()
+    lines = [(at, "seamkeeper") for at, why in ours if name in why]
+    lines += [(at, "another writer") for at, detail in _changed(connection, acs_user_id, since)
+              if name in detail["fields"] and name not in detail.get("by_us", ())]  # fmt: skip
+    return [{"at": clock.iso(at), "who": who} for at, who in sorted(lines)]
+
+
+def _changed(connection: Connection, acs_user_id: str, since: datetime) -> list[tuple[datetime, dict[str, Any]]]:
+    is_it = (changes.c.acs_user_id == acs_user_id) & (changes.c.type == "acs_user.changed") & (changes.c.at >= since)
+    query = select(changes.c.at, changes.c.detail).where(is_it).order_by(changes.c.change_id)
+    return [(at, detail) for at, detail in connection.execute(query)]
 
 
 def history(connection: Connection, acs_user_id: str, *, limit: int = 50) -> list[dict[str, Any]]:

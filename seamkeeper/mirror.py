@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, func, or_, select, update
 
 from seamkeeper.database import acs_users, desired_users, plain, upsert
 from seamkeeper.desired import desired_of
-from seamkeeper.history import open_issues
+from seamkeeper.issues import open_issues
 from seamkeeper.users import observed_value
 
 SYNCS = ("in_sync", "drifted", "applying", "paused", "unknown")

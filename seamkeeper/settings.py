@@ -19,6 +19,7 @@ from typing import Any, Literal
 from seamkeeper.errors import ConfigurationError
 
 Repair = Literal["apply", "plan", "off"]
+Recreate = Literal["never", "ask", "auto"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,10 @@ class Settings:
     redis_key_prefix: str = "rq"
     database_url: str = field(default="sqlite:///data/seamkeeper.db", repr=False)
     repair: Repair = "apply"
+    recreate: Recreate = "never"
+    recreate_budget: int = 10
+    fight_repairs: int = 3
+    fight_window: timedelta = timedelta(hours=24)
     reactions: tuple[str, ...] = ()
     max_body_bytes: int = 262_144
     redis_wait: timedelta = timedelta(seconds=2)
@@ -179,6 +184,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DATABASE_URL", "database_url", _database_url, "SQLite file or PostgreSQL", True),
     Setting("SEAMKEEPER_REPAIR", "repair", _one_of("apply", "plan", "off"),
             "`apply` puts drift right, `plan` shows what it would do, `off` does not compare"),
+    Setting("SEAMKEEPER_FIGHT_REPAIRS", "fight_repairs", _count,
+            "So often the same value of a user is put back within the window; then a person decides"),
+    Setting("SEAMKEEPER_FIGHT_HOURS", "fight_window", _duration("hours"), "That window"),
+    Setting("SEAMKEEPER_RECREATE", "recreate", _one_of("never", "ask", "auto"),
+            "Whether a new user is made for one who is gone and still desired: `never`, `ask` a person first, `auto`"),
+    Setting("SEAMKEEPER_RECREATE_BUDGET", "recreate_budget", _count, "At most so many new users in a day"),
     Setting("SEAMKEEPER_REACTIONS", "reactions", _names, "Modules with reactions of your own, separated by commas"),
     Setting("SEAMKEEPER_MAX_BODY_BYTES", "max_body_bytes", _count, "Largest webhook body that is read; above: 413"),
     Setting("SEAMKEEPER_REDIS_WAIT_SECONDS", "redis_wait", _duration("seconds"),

@@ -8,7 +8,7 @@ masked or without `+`, instants in any precision): without that a comparison rep
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,12 +18,14 @@ from seamkeeper import clock
 Observed = Mapping[str, Any]
 Desired = Mapping[str, Any]
 
-# What POST /acs/users/update can set, in the order in which it is shown.
-MANAGED_FIELDS = ("full_name", "email_address", "phone_number", "access_schedule", "hid_acs_system_id")
+# What POST /acs/users/update can set, in the order in which it is shown; suspending has endpoints of its own.
+UPDATABLE_FIELDS = ("full_name", "email_address", "phone_number", "access_schedule", "hid_acs_system_id")
+MANAGED_FIELDS = (*UPDATABLE_FIELDS, "is_suspended")
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _MASK = re.compile(r"[*xX•#]")
+_ENDS = ("starts_at", "ends_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +52,18 @@ def drift(observed: Observed, desired: Desired) -> dict[str, Difference]:
     return found
 
 
+def is_same(observed: Observed, name: str, value: Any) -> bool:
+    """True when a managed field holds this value, made comparable."""
+    return name in MANAGED_FIELDS and _same(name, observed_value(observed, name), value)
+
+
 def observed_value(observed: Observed, name: str) -> Any:
-    """A managed field as Seam holds it; `email` is Seam's deprecated name of `email_address`."""
+    """A managed field as Seam holds it; `email` is Seam's deprecated name of `email_address`. Who is not said to be
+    suspended is not."""
     if name == "email_address":
         return observed.get("email_address") or observed.get("email")
+    if name == "is_suspended":
+        return observed.get(name) or False
     return observed.get(name)
 
 
@@ -66,6 +76,8 @@ def pending(observed: Observed) -> dict[str, Any]:
             leads_to.update({name: to[name] for name in ("full_name", "email_address", "phone_number") if name in to})
         elif mutation.get("mutation_code") == "updating_access_schedule":
             leads_to["access_schedule"] = to
+        elif mutation.get("mutation_code") == "updating_suspension_state" and isinstance(to, dict):
+            leads_to["is_suspended"] = to.get("is_suspended")
     return leads_to
 
 
@@ -80,24 +92,23 @@ def codes(observed: Observed, kind: str) -> dict[str, Mapping[str, Any]]:
     return {str(entry.get(f"{kind}_code")): entry for entry in _entries(observed, f"{kind}s")}
 
 
-def health(observed: Observed | None) -> str:
-    """`deleted`, `error`, `warning` or `ok`; None stands for a user who is gone."""
+def health(observed: Observed | None, *, expected: Collection[str] = ()) -> str:
+    """`deleted`, `error`, `warning` or `ok`; None stands for a user who is gone. `expected` codes do not count."""
     if observed is None:
         return "deleted"
-    if codes(observed, "error"):
-        return "error"
-    return "warning" if codes(observed, "warning") else "ok"
+    for kind in ("error", "warning"):
+        if set(codes(observed, kind)).difference(expected):
+            return kind
+    return "ok"
 
 
-def why_not_repairable(observed: Observed) -> str | None:
-    """A reason not to write to this user whatever differs, from Seam's documentation of the codes; else None."""
-    if "being_deleted" in codes(observed, "warning") or is_deleting(observed):
-        return "the user is being deleted"
-    if "deleted_externally" in codes(observed, "error"):
-        return "the user was deleted at the provider; an update cannot bring a user back"
-    if "latch_resident_user" in codes(observed, "warning"):
-        return "the user is managed in Latch Mission Control and read-only here"
-    return None
+def is_current(schedule: Any, *, at: datetime) -> bool:
+    """True while the schedule runs; without one, or with one that cannot be read, always."""
+    ends = _instants(schedule)
+    if not isinstance(ends, tuple):
+        return True
+    starts_at, ends_at = (end if isinstance(end, datetime) else None for end in ends)
+    return (starts_at is None or starts_at <= at) and (ends_at is None or at < ends_at)
 
 
 def is_deleting(observed: Observed) -> bool:
@@ -111,6 +122,23 @@ def mistakes(desired: Desired, *, at: datetime) -> dict[str, str]:
     for name, check in _CHECKS.items():
         if name in desired and (sentence := check(desired[name], at)):
             found[name] = sentence
+    return found
+
+
+def cannot_be_set(desired: Desired) -> dict[str, str]:
+    """Field -> why no update leads there, whatever is sent; such a value is compared and told, never tried.
+
+    Names, e-mail addresses and phone numbers cannot be unset ("" asks for that); an update takes both ends of a
+    schedule or none (schema of /acs/users/update, whose prose says otherwise).
+    """
+    found = {
+        name: "cannot be removed through Seam's API, only replaced"
+        for name in ("full_name", "email_address", "phone_number")
+        if desired.get(name) == ""
+    }
+    schedule = desired.get("access_schedule")
+    if isinstance(schedule, Mapping) and set(schedule) <= {"starts_at", "ends_at"} and None in map(schedule.get, _ENDS):
+        found["access_schedule"] = "with an open end cannot be set through Seam's API; give both ends, or null for none"
     return found
 
 
@@ -129,6 +157,10 @@ def _check_phone(value: Any, _at: datetime) -> str | None:
 
 def _check_id(value: Any, _at: datetime) -> str | None:
     return None if isinstance(value, str) and value.strip() else "must be an id"
+
+
+def _check_suspended(value: Any, _at: datetime) -> str | None:
+    return None if isinstance(value, bool) else "must be true or false"
 
 
 def _check_schedule(value: Any, at: datetime) -> str | None:
@@ -152,6 +184,7 @@ _CHECKS: dict[str, Callable[[Any, datetime], str | None]] = {
     "phone_number": _check_phone,
     "access_schedule": _check_schedule,
     "hid_acs_system_id": _check_id,
+    "is_suspended": _check_suspended,
 }
 
 
@@ -166,13 +199,15 @@ def _same(name: str, observed: Any, desired: Any) -> bool:
 def _comparable(name: str, value: Any) -> Any:
     if not isinstance(value, str):
         return value
+    if not value.strip():
+        return None  # nothing, however it is written
     return value.strip().casefold() if name == "email_address" else value.strip()
 
 
 def _same_phone(observed: Any, desired: Any) -> bool:
     """Digit by digit from the end; a masked digit contradicts none; a partial number of 7 or more may lack its head."""
     if not isinstance(observed, str) or not isinstance(desired, str):
-        return bool(observed == desired)
+        return bool((observed or None) == (desired or None))
     seen = _MASK.sub("?", re.sub(r"[^0-9*xX•#]", "", observed))
     wanted = re.sub(r"[^0-9]", "", desired)
     if len(seen) > len(wanted) or (len(seen) < len(wanted) and len(seen) < 7):
@@ -184,11 +219,12 @@ def _instants(schedule: Any) -> Any:
     """A schedule as two instants; missing, null and a schedule without any time are the same: none."""
     if not isinstance(schedule, Mapping):
         return schedule
-    ends = tuple(_instant(schedule.get(name)) for name in ("starts_at", "ends_at"))
+    ends = tuple(instant(schedule.get(name)) for name in _ENDS)
     return None if ends == (None, None) else ends
 
 
-def _instant(value: Any) -> Any:
+def instant(value: Any) -> Any:
+    """An instant of Seam's; what cannot be read as one stays as it is, None too."""
     try:
         return clock.parse(value) if value is not None else None
     except (ValueError, OverflowError):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from seamkeeper.mirror import Standing, Verdict
-from seamkeeper.users import codes
+from seamkeeper.users import codes, is_same
 
 # What has lines of its own, or moves without meaning anything.
 _NOT_A_CHANGE = {"errors", "warnings", "pending_mutations", "last_successful_sync_at"}
@@ -23,9 +24,20 @@ class Change:
     source: str
 
 
-def find_changes(before: Standing, raw: Mapping[str, Any], verdict: Verdict, *, source: str) -> list[Change]:
-    """Everything that is different from what we held, in the order in which a person would tell it."""
-    found = [*_of_the_user(before, raw), *_of_codes(before.observed or {}, raw), *_of_the_verdict(before, verdict)]
+def find_changes(
+    before: Standing, raw: Mapping[str, Any], verdict: Verdict, *, source: str,
+    sent: Mapping[str, Any] = MappingProxyType({}), expected: tuple[Collection[str], Collection[str]] = ((), ()),
+) -> list[Change]:  # fmt: skip
+    """Everything that is different from what we held, in the order in which a person would tell it.
+
+    `sent`: field -> the value we sent last; a field that changed to it moved by our own hand, and is no news to
+    anybody. `expected`: codes that are as they should be, in the standing and now; they are not told.
+    """
+    found = [
+        *_of_the_user(before, raw, sent),
+        *_of_codes(before.observed or {}, raw, expected),
+        *_of_the_verdict(before, verdict),
+    ]
     return [Change(f"acs_user.{name}", before.acs_user_id, detail, source) for name, detail in found]
 
 
@@ -34,18 +46,24 @@ def vanished(before: Standing, *, source: str) -> list[Change]:
     return [] if before.is_gone else [Change("acs_user.vanished", before.acs_user_id, {}, source)]
 
 
-def _of_the_user(before: Standing, raw: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _of_the_user(
+    before: Standing, raw: Mapping[str, Any], sent: Mapping[str, Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     if before.observed is None:
         yield "appeared", {}
         return
     names = (set(raw) | set(before.observed)) - _NOT_A_CHANGE
     if fields := sorted(name for name in names if raw.get(name) != before.observed.get(name)):
-        yield "changed", {"fields": fields}
+        by_us = [name for name in fields if name in sent and is_same(raw, name, sent[name])]
+        yield "changed", {"fields": fields} | ({"by_us": by_us} if by_us else {})
 
 
-def _of_codes(before: Mapping[str, Any], raw: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _of_codes(
+    before: Mapping[str, Any], raw: Mapping[str, Any], expected: tuple[Collection[str], Collection[str]]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     for kind in ("error", "warning"):
-        had, has = codes(before, kind), codes(raw, kind)
+        had = [code for code in codes(before, kind) if code not in expected[0]]
+        has = [code for code in codes(raw, kind) if code not in expected[1]]
         yield from ((f"{kind}_raised", {"code": code}) for code in has if code not in had)
         yield from ((f"{kind}_cleared", {"code": code}) for code in had if code not in has)
 

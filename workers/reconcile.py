@@ -6,38 +6,38 @@ the clock is read before it: an observation is as old as its request.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
-from seamkeeper import clock, history, logs, mirror, systems, users
+from seamkeeper import clock, history, issues, logs, mirror, systems, users
 from seamkeeper.desired import desired_of
-from seamkeeper.errors import Permanent
+from seamkeeper.errors import Permanent, Temporary
 from seamkeeper.journal import is_deletion_announced
-from seamkeeper.mirror import Verdict
-from seamkeeper.users import Difference
-from workers import repair
+from seamkeeper.mirror import Standing, Verdict
+from seamkeeper.policies import policy_of
+from workers import findings, playbook, repair
 from workers.changes import Change, find_changes, vanished
+from workers.plan import Plan, Situation, Writes, plan_of
 from workers.tools import Tools
 
-_MOST_UPDATES = 3  # so often in an hour a value is sent that Seam accepts, and that is not there at a later look
-_NOT_KEPT = "Seam accepted the update several times, and the value did not stay; the next event or sync tries again"
 _UNKNOWN_LOOKS = 2  # how often a user is looked for who was announced, never seen and is not there
+_LONGEST_LOOK_AHEAD = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """Why this run: in words, by which way it came (`webhook`, `resync`, …), and the how-manieth later look it is (0:
-    asked for by an event, a resync or a person)."""
+    """Why this run: in words, by which way it came (`webhook`, `resync`, …), the how-manieth later look it is (0: asked
+    for by an event, a resync or a person), and whether a person ordered the repair itself."""
 
     acs_user_id: str
     why: str
     source: str
     step: int = 0
+    is_ordered: bool = False
 
 
 def reconcile(tools: Tools, ask: Ask) -> None:
@@ -50,52 +50,78 @@ def reconcile(tools: Tools, ask: Ask) -> None:
         _there(tools, ask, raw, read_at)
 
 
-def judge(
-    raw: Mapping[str, Any], desired: Mapping[str, Any], *, is_leaving: bool, is_connected: bool, policy: str
-) -> tuple[Verdict, dict[str, Difference]]:
-    """How an observation stands, and the differences to repair now (none while one of them must wait)."""
-    if not desired or policy == "off":
-        return Verdict("unknown", {}, "nothing is desired of this user" if not desired else "comparing is off"), {}
-    found = users.drift(raw, desired)
-    shown = {name: difference.as_json() for name, difference in found.items()}
-    open_fields = {name: each for name, each in found.items() if not users.is_underway(raw, name, each.desired)}
-    if not open_fields:
-        return Verdict("applying" if found or users.pending(raw) else "in_sync", shown), {}
-    reason = users.why_not_repairable(raw)
-    if reason is None and is_leaving:
-        reason = "the deletion of the user was announced"
-    if reason is None and not is_connected:
-        reason = "the access system is disconnected; repairs are suspended until it is back"
-    if reason is None and policy == "plan":
-        reason = "SEAMKEEPER_REPAIR=plan: shown, not written"
-    return Verdict("drifted", shown, reason), {} if reason else open_fields
-
-
 def _there(tools: Tools, ask: Ask, raw: Mapping[str, Any], read_at: datetime) -> None:
     with tools.engine.begin() as connection:
         before = mirror.standing(connection, ask.acs_user_id)
         if not mirror.is_newer(before, read_at):
             _is_older(tools, ask)
             return
-        desired = desired_of(connection, ask.acs_user_id)
-        is_connected = systems.is_connected(connection, raw.get("acs_system_id"))
-        is_leaving = is_deletion_announced(connection, ask.acs_user_id)
-        verdict, to_repair = judge(
-            raw, desired, is_leaving=is_leaving, is_connected=is_connected, policy=tools.settings.repair
-        )
-        if to_repair and ask.step:
-            kept = _not_sent_in_vain(connection, ask.acs_user_id, to_repair)
-            verdict, to_repair = (verdict if kept else replace(verdict, reason=_NOT_KEPT)), kept
-        found = find_changes(before, raw, verdict, source=ask.source)
-        mirror.keep(connection, before, raw, verdict, health=users.health(raw), read_at=read_at)
-        history.keep_issues(connection, ask.acs_user_id, raw)
-        _note(tools, connection, found)
-    refused = repair.repair(tools, raw, to_repair, why=ask.why) if to_repair else {}
-    is_sent = len(refused) < len(to_repair)
-    if is_sent or verdict.sync == "applying" or is_leaving or users.is_deleting(raw):
+        now = _situation(tools, connection, ask, raw, read_at)
+        plan = plan_of(raw, now)
+        _keep(tools, connection, ask, before, raw, now, plan)
+    is_sent = _carry_out(tools, ask, raw, plan)
+    if is_sent or plan.verdict.sync == "applying" or now.is_leaving or playbook.is_to_look_again(raw):
         look_again(tools, ask)
-    if refused and not ask.step:  # the looks that follow would only be dead of the same
-        raise Permanent(f"{ask.acs_user_id}: {repair.held_back(refused)}")
+    elif starts_at := playbook.next_start(raw, at=now.at):
+        _look_at(tools, ask, starts_at)
+    if "desired_is_wrong" in plan.findings and not ask.step:  # the looks that follow would only be dead of the same
+        raise Permanent(f"{ask.acs_user_id}: mend the desired state: {plan.verdict.reason}")
+
+
+def _situation(tools: Tools, connection: Connection, ask: Ask, raw: Mapping[str, Any], read_at: datetime) -> Situation:
+    told, acs_user_id, system = tools.settings, ask.acs_user_id, raw.get("acs_system_id")
+    since = read_at - told.fight_window
+    own = history.own_writes(connection, acs_user_id, since=since)
+    return Situation(
+        desired=desired_of(connection, acs_user_id),
+        policy=policy_of(
+            connection, acs_user_id, system, repair=told.repair, recreate=told.recreate, at=read_at
+        ),
+        at=read_at,
+        is_leaving=is_deletion_announced(connection, acs_user_id),
+        is_connected=systems.is_connected(connection, system),
+        is_ordered=ask.is_ordered,
+        writes=Writes(own.times, own.last, history.arrivals(connection, acs_user_id, since=since)),
+        given_up=findings.given_up(connection, acs_user_id),
+        budget=told.fight_repairs,
+    )  # fmt: skip
+
+
+def _keep(
+    tools: Tools, connection: Connection, ask: Ask, before: Standing, raw: Mapping[str, Any], now: Situation, plan: Plan
+) -> None:
+    """The mirror, the issues, the history and the reactions to it: all of one observation, in one transaction."""
+    expected = playbook.expected(raw, at=now.at)
+    had = playbook.expected(before.observed, at=before.read_at) if before.observed and before.read_at else []
+    found = find_changes(
+        before, raw, plan.verdict, source=ask.source, sent=now.writes.last, expected=(had, expected)
+    )  # fmt: skip
+    health = users.health(raw, expected=expected)
+    mirror.keep(connection, before, raw, plan.verdict, health=health, read_at=now.at)
+    issues.keep_codes(connection, ask.acs_user_id, raw, expected=expected)
+    findings.keep(connection, raw, plan, since=now.at - tools.settings.fight_window)
+    _note(tools, connection, found)
+
+
+def _carry_out(tools: Tools, ask: Ask, raw: Mapping[str, Any], plan: Plan) -> bool:
+    """The writes of the plan, each marked in the mirror; True when something was sent."""
+    source = history.ORDERED if ask.is_ordered else ask.source
+    for step in plan.steps:
+        try:
+            repair.carry_out(tools, raw, step, asked_by=ask.why, source=source)
+        except (Permanent, Temporary) as error:
+            _mark(tools, ask, Verdict("drifted", plan.verdict.drift, str(error)))
+            raise
+    if plan.steps:
+        rest = {name: each for name, each in plan.verdict.drift.items() if name in plan.held_back}
+        sent = Verdict("drifted", rest, plan.verdict.reason) if rest else Verdict("applying", plan.verdict.drift)
+        _mark(tools, ask, sent)
+    return bool(plan.steps)
+
+
+def _mark(tools: Tools, ask: Ask, verdict: Verdict) -> None:
+    with tools.engine.begin() as connection:
+        mirror.mark(connection, ask.acs_user_id, verdict)
 
 
 def _not_there(tools: Tools, ask: Ask, read_at: datetime) -> None:
@@ -109,7 +135,7 @@ def _not_there(tools: Tools, ask: Ask, read_at: datetime) -> None:
         is_early = before.read_at is None and not is_deletion_announced(connection, ask.acs_user_id)
         if not is_early or ask.step >= _UNKNOWN_LOOKS:
             mirror.bury(connection, ask.acs_user_id, read_at=read_at, reason="Seam answered 404")
-            history.keep_issues(connection, ask.acs_user_id, None)
+            issues.keep_codes(connection, ask.acs_user_id, None)
             _note(tools, connection, vanished(before, source=ask.source))
             return
     look_again(tools, ask)
@@ -121,24 +147,21 @@ def _is_older(tools: Tools, ask: Ask) -> None:
     look_again(tools, ask)
 
 
-def _not_sent_in_vain(
-    connection: Connection, acs_user_id: str, differences: Mapping[str, Difference]
-) -> dict[str, Difference]:
-    """Without the fields whose desired value Seam accepted several times lately, and which differ all the same."""
-    sent = history.times_sent(connection, acs_user_id, since=clock.now() - timedelta(hours=1))
-    return {
-        name: each
-        for name, each in differences.items()
-        if sent[name, json.dumps(each.desired, sort_keys=True)] < _MOST_UPDATES
-    }
-
-
 def look_again(tools: Tools, ask: Ask) -> None:
     """Read the user once more, later, and later still: 5 s, 15 s, 60 s, 5 min, 30 min; then events and resyncs do."""
     delays = tools.settings.reread_delays
     if ask.step < len(delays):
         delay, step = timedelta(seconds=delays[ask.step]), ask.step + 1
         tools.queues.ask_reconcile(ask.acs_user_id, why=ask.why, source=ask.source, delay=delay, step=step)
+
+
+def _look_at(tools: Tools, ask: Ask, at: datetime) -> None:
+    """Once more when the schedule starts: what is expected until then is an issue from there on."""
+    delay = at - clock.now() + timedelta(seconds=5)
+    if timedelta() < delay < _LONGEST_LOOK_AHEAD:
+        step = len(tools.settings.reread_delays)
+        why = "the access schedule starts"
+        tools.queues.ask_reconcile(ask.acs_user_id, why=why, source="resync", delay=delay, step=step)
 
 
 def _note(tools: Tools, connection: Connection, found: list[Change]) -> None:

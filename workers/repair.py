@@ -1,39 +1,42 @@
-"""Repair: the update that removes drift, checked by us before it is sent, with a line before it and one after it."""
+"""Repair: the writes that remove drift, checked by us before they are sent, with a line before and one after each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from seamkeeper import clock, history, mirror, users
+from seamkeeper import clock, history, users
 from seamkeeper.errors import Permanent, Temporary
-from seamkeeper.mirror import Verdict
 from seamkeeper.users import Difference
+from workers.plan import UPDATE, Step
 from workers.tools import Tools
 
-UPDATE = "/acs/users/update"
 
-
-def repair(tools: Tools, raw: Mapping[str, Any], differences: Mapping[str, Difference], *, why: str) -> dict[str, str]:
-    """Sends the drifted fields, and only those. Raises Permanent (refused by Seam) or Temporary.
-
-    What Seam would refuse is not sent; the others are. Gives what was held back: field -> what is wrong with it.
-    """
+def carry_out(tools: Tools, raw: Mapping[str, Any], step: Step, *, asked_by: str, source: str) -> None:
+    """One write, with its line in the audit. Raises Permanent (refused by Seam) or Temporary (perhaps done)."""
     acs_user_id = str(raw["acs_user_id"])
-    wanted = {name: difference.desired for name, difference in differences.items()}
-    refused = users.mistakes(wanted, at=clock.now())
-    values = {name: value for name, value in wanted.items() if name not in refused}
-    if values:
-        sent = {name: differences[name] for name in values}
-        _write(tools, raw, update_request(values, acs_user_id=acs_user_id), sent, why)
-    if refused:
-        _mark(tools, acs_user_id, "drifted", {name: differences[name] for name in refused}, held_back(refused))
-    return refused
+    request = request_of(step, acs_user_id)
+    with tools.engine.begin() as connection:
+        number = history.begin_action(
+            connection, acs_user_id, endpoint=step.endpoint, source=source, asked_by=asked_by, request=request,
+            before=dict(raw), why={name: each.as_json() for name, each in step.fields.items()},
+        )  # fmt: skip
+    try:
+        request_id = tools.seam.write(step.endpoint, request)
+    except (Permanent, Temporary) as error:
+        outcome = "refused" if isinstance(error, Permanent) else "unknown"
+        with tools.engine.begin() as connection:
+            history.end_action(connection, number, outcome, reason=str(error), request_id=tools.seam.request_id())
+        raise
+    with tools.engine.begin() as connection:
+        history.end_action(connection, number, "ok", request_id=request_id)
 
 
-def held_back(refused: Mapping[str, str]) -> str:
-    """One sentence for people about what `repair` did not send."""
-    return "not sent, mend the desired state: " + "; ".join(f"{name} {sentence}" for name, sentence in refused.items())
+def request_of(step: Step, acs_user_id: str) -> dict[str, Any]:
+    """The body of the write. Raises Permanent for what Seam would refuse."""
+    if step.endpoint != UPDATE:
+        return selector(acs_user_id=acs_user_id)
+    return update_request({name: each.desired for name, each in step.fields.items()}, acs_user_id=acs_user_id)
 
 
 def update_request(
@@ -44,7 +47,9 @@ def update_request(
     chosen = selector(acs_user_id=acs_user_id, user_identity_id=user_identity_id, acs_system_id=acs_system_id)
     if not values:
         raise Permanent("an update without any field changes nothing")
-    if refused := users.mistakes(values, at=clock.now()):
+    refused = {name: "is not set by an update" for name in values if name not in users.UPDATABLE_FIELDS}
+    refused |= users.mistakes(values, at=clock.now())
+    if refused:
         raise Permanent("; ".join(f"{name} {sentence}" for name, sentence in refused.items()))
     return {**chosen, **values, **_in_utc(values)}
 
@@ -61,6 +66,11 @@ def selector(
     raise Permanent("a user is selected by acs_user_id, or by user_identity_id with acs_system_id, never by both")
 
 
+def shown(differences: Mapping[str, Difference]) -> dict[str, Any]:
+    """Differences as the mirror keeps them."""
+    return {name: each.as_json() for name, each in differences.items()}
+
+
 def _in_utc(values: Mapping[str, Any]) -> dict[str, Any]:
     """A schedule whose times end in Z: Seam's own fake takes no other offset."""
     schedule = values.get("access_schedule")
@@ -71,30 +81,3 @@ def _in_utc(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_z(instant: str) -> str:
     return instant if instant.endswith("Z") else clock.iso(clock.parse(instant))
-
-
-def _write(
-    tools: Tools, raw: Mapping[str, Any], request: dict[str, Any], differences: Mapping[str, Difference], why: str
-) -> None:
-    acs_user_id = str(raw["acs_user_id"])
-    with tools.engine.begin() as connection:
-        line = {"endpoint": UPDATE, "asked_by": why, "request": request, "before": dict(raw)}
-        drift = {name: difference.as_json() for name, difference in differences.items()}
-        number = history.begin_action(connection, acs_user_id, why=drift, **line)
-    try:
-        request_id = tools.seam.update_user(request)
-    except (Permanent, Temporary) as error:
-        outcome = "refused" if isinstance(error, Permanent) else "unknown"
-        with tools.engine.begin() as connection:
-            history.end_action(connection, number, outcome, reason=str(error), request_id=tools.seam.request_id())
-        _mark(tools, acs_user_id, "drifted", differences, str(error))
-        raise
-    with tools.engine.begin() as connection:
-        history.end_action(connection, number, "ok", request_id=request_id)
-    _mark(tools, acs_user_id, "applying", differences, None)
-
-
-def _mark(tools: Tools, acs_user_id: str, sync: str, differences: Mapping[str, Difference], reason: str | None) -> None:
-    drift = {name: difference.as_json() for name, difference in differences.items()}
-    with tools.engine.begin() as connection:
-        mirror.mark(connection, acs_user_id, Verdict(sync, drift, reason))

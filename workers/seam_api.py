@@ -52,11 +52,12 @@ class SeamApi:
             raise Temporary(f"GET /acs/users/get {acs_user_id}: 200 without that user: not the API's own answer")
         return user
 
-    def update_user(self, request: Mapping[str, Any]) -> str | None:
-        """POST /acs/users/update; gives Seam's request id. Accepted is not applied: read the user again."""
-        answer = self._call("POST", "/acs/users/update", request)
+    def write(self, path: str, request: Mapping[str, Any]) -> str | None:
+        """POST to an endpoint that answers `ok` (update, suspend, unsuspend); gives Seam's request id. Accepted is not
+        applied: read the user again."""
+        answer = self._call("POST", path, request)
         if answer.get("ok") is not True:
-            raise Temporary("POST /acs/users/update: 200 without ok: it may not have reached Seam")
+            raise Temporary(f"POST {path}: 200 without ok: it may not have reached Seam")
         return self.request_id()
 
     def user_pages(self, acs_system_id: str) -> Iterator[list[Mapping[str, Any]]]:

@@ -28,8 +28,9 @@ def desired_command() -> None:
 @click.argument("acs_user_id", type=an_id)
 @click.argument("assignments", nargs=-1, required=True, metavar="FIELD=VALUE…")
 def set_command(acs_user_id: str, assignments: tuple[str, ...]) -> int:
-    """Set fields: full_name, email_address, phone_number, hid_acs_system_id, and access_schedule.starts_at with
-    access_schedule.ends_at; `access_schedule=null` means "without a schedule". Other fields stay as they are."""
+    """Set fields: full_name, email_address, phone_number, hid_acs_system_id, is_suspended (true or false), and
+    access_schedule.starts_at with access_schedule.ends_at; `access_schedule=null` means "without a schedule". Other
+    fields stay as they are."""
     try:
         values = parse_assignments(assignments)
     except BadRow as error:

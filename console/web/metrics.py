@@ -17,7 +17,7 @@ from starlette.responses import Response
 from console.web import work
 from console.web.rendering import product_version
 from console.web.state import Console, console_of, part
-from seamkeeper import history, mirror
+from seamkeeper import issues, mirror
 from seamkeeper.queues import Keys
 
 # Field of the counters hash -> the metric, its words, its labels. Labels follow the name, separated by colons; only
@@ -68,12 +68,12 @@ class _Scrape(Collector):
 
     def _from_database(self) -> Iterator[Metric]:
         with self.console.reading() as connection:
-            counts, codes = mirror.count_users(connection), history.count_open(connection)
+            counts, codes = mirror.count_users(connection), issues.count_open(connection)
         yield from _users(counts)
-        issues = GaugeMetricFamily("seamkeeper_user_issues", "Codes present on users", labels=["code"])
+        found = GaugeMetricFamily("seamkeeper_user_issues", "Codes present on users", labels=["code"])
         for code, count in codes.items():
-            issues.add_metric([code], count)
-        yield issues
+            found.add_metric([code], count)
+        yield found
 
 
 def _all(read: Callable[[], Iterator[Metric]]) -> Callable[[], list[Metric]]:

@@ -14,7 +14,7 @@ from console.web import asked
 from console.web.meanings import MEANINGS
 from console.web.rendering import page
 from console.web.state import Console, console_of, part
-from seamkeeper import history, journal, mirror
+from seamkeeper import history, issues, journal, mirror
 from seamkeeper.users import MANAGED_FIELDS, is_underway, observed_value
 
 
@@ -85,7 +85,7 @@ def _listed(console: Console, chosen: dict[str, str], after: str) -> Listed:
             limit=asked.PAGE + 1,
         )
         shown = rows[: asked.PAGE]
-        codes = history.open_codes(connection, [row["acs_user_id"] for row in shown])
+        codes = issues.open_codes(connection, [row["acs_user_id"] for row in shown])
     return Listed(shown, codes, shown[-1]["acs_user_id"] if len(rows) > asked.PAGE else None)
 
 

@@ -121,15 +121,43 @@ def test_health(observed: dict[str, Any] | None, expected: str) -> None:
     assert users.health(observed) == expected
 
 
+IMPOSSIBLE = {
+    "name": {"full_name": ""},
+    "email": {"email_address": ""},
+    "phone": {"phone_number": ""},
+    "open-end": {"access_schedule": {"starts_at": "2027-01-02T00:00:00Z", "ends_at": None}},
+    "open-start": {"access_schedule": {"starts_at": None, "ends_at": "2027-01-02T00:00:00Z"}},
+}
+
+
+@pytest.mark.parametrize("desired", IMPOSSIBLE.values(), ids=IMPOSSIBLE.keys())
+def test_what_no_update_can_reach_is_named(desired: dict[str, Any]) -> None:
+    """It is compared all the same: who has it already is in sync."""
+    assert set(users.cannot_be_set(desired)) == set(desired)
+    assert users.drift({name: value or None for name, value in desired.items()}, desired) == {}
+
+
 @pytest.mark.parametrize(
-    "observed",
-    [
-        {"warnings": [{"warning_code": "being_deleted"}]},
-        {"pending_mutations": [{"mutation_code": "deleting"}]},
-        {"errors": [{"error_code": "deleted_externally"}]},
-    ],
-    ids=["being-deleted", "deleting", "deleted-externally"],
+    "observed", [{}, {"is_suspended": None}, {"is_suspended": False}], ids=["missing", "null", "no"]
 )
-def test_who_is_leaving_is_not_written_to(observed: dict[str, Any]) -> None:
-    """SEAM: never update a user who is being deleted."""
-    assert users.why_not_repairable(observed)
+def test_who_is_not_said_to_be_suspended_is_not(observed: dict[str, Any]) -> None:
+    """Providers that know no suspension leave the field out."""
+    assert users.drift(observed, {"is_suspended": False}) == {}
+    assert set(users.drift(observed, {"is_suspended": True})) == {"is_suspended"}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        (None, True),
+        (SCHEDULE, True),
+        ({"starts_at": "2026-11-23T00:00:00Z", "ends_at": None}, False),
+        ({"starts_at": "2026-11-01T00:00:00Z", "ends_at": None}, True),
+        ({"starts_at": "2026-11-01T00:00:00Z", "ends_at": "2026-11-22T00:00:00Z"}, False),
+        ({"starts_at": "rubbish", "ends_at": "2099-11-22T00:00:00Z"}, True),
+    ],
+    ids=["none", "running", "to-come", "open-end", "over", "unreadable"],
+)
+def test_whether_a_schedule_runs(schedule: Any, expected: bool) -> None:
+    """Until its end, from its start on; what cannot be read keeps nobody out."""
+    assert users.is_current(schedule, at=AT) is expected

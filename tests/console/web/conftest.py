@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from console.web.app import create_app
-from seamkeeper import clock, database, desired, history, journal, migrations, mirror
+from seamkeeper import clock, database, desired, history, issues, journal, migrations, mirror
 from seamkeeper.events import read_event
 from seamkeeper.journal import Arrival
 from seamkeeper.mirror import Verdict
@@ -100,7 +100,7 @@ def keep_user(
     with engine.begin() as connection:
         before = mirror.standing(connection, acs_user_id)
         mirror.keep(connection, before, raw, Verdict(sync, drift or {}, reason), health=health, read_at=AT)
-        history.keep_issues(connection, acs_user_id, raw)
+        issues.keep_codes(connection, acs_user_id, raw)
         history.note_change(connection, acs_user_id, "acs_user.appeared", {"full_name": name}, source="webhook")
         if wanted:
             desired.set_desired(connection, acs_user_id, wanted, by="a test")
