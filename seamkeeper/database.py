@@ -263,7 +263,7 @@ recreations = Table(
     Column("recreation_id", Integer, primary_key=True),
     Column("acs_user_id", _ID, nullable=False),  # who is gone
     Column("acs_system_id", _ID, nullable=False),
-    Column("state", String(20), nullable=False),  # asked, intended, created, adopted, refused, dropped
+    Column("state", String(20), nullable=False),  # docs/recreate.md
     Column("request", Json),
     Column("new_acs_user_id", _ID),
     Column("asked_by", Words, nullable=False),
