@@ -22,21 +22,36 @@ def keep(connection: Connection, raw: Mapping[str, Any], plan: Plan, *, since: d
         if not wanted:
             issues.clear_finding(connection, code, acs_user_id=acs_user_id)
             continue
-        fields: dict[str, Any] = {name: {"desired": desired} for name, desired in wanted.items()}
-        if code in _LEFT_TO_A_PERSON:
-            for name in wanted:
-                fields[name]["moves"] = history.moves(connection, acs_user_id, name, since=since)
         message = "; ".join(f"{name} {plan.held_back[name]}" for name in wanted)
+        detail = {"fields": _fields(connection, acs_user_id, code, wanted, since)}
         issues.raise_finding(
-            connection, code, acs_user_id=acs_user_id, acs_system_id=system, message=message, detail={"fields": fields}
+            connection, code, acs_user_id=acs_user_id, acs_system_id=system, message=message, detail=detail
         )
 
 
-def given_up(connection: Connection, acs_user_id: str) -> frozenset[tuple[str, str]]:
-    """Fields that are left to a person, with the desired value for which they are; another value begins anew."""
-    return frozenset(
-        key(name, each["desired"])
+def _fields(
+    connection: Connection, acs_user_id: str, code: str, wanted: Mapping[str, Any], since: datetime
+) -> dict[str, Any]:
+    """Field -> desired value, and who moved it when, as it was when the finding was raised."""
+    fields: dict[str, Any] = {name: {"desired": desired} for name, desired in wanted.items()}
+    if code in _LEFT_TO_A_PERSON:
+        known = _open_fields(connection, acs_user_id).get(code, {})
+        for name, each in fields.items():
+            is_known = name in known and known[name]["desired"] == each["desired"]
+            moves = known[name]["moves"] if is_known else history.moves(connection, acs_user_id, name, since=since)
+            each["moves"] = moves
+    return fields
+
+
+def given_up(connection: Connection, acs_user_id: str) -> dict[tuple[str, str], str]:
+    """(field, desired value as JSON) -> code, for what is left to a person; another desired value begins anew."""
+    found = _open_fields(connection, acs_user_id)
+    return {key(name, each["desired"]): code for code, fields in found.items() for name, each in fields.items()}
+
+
+def _open_fields(connection: Connection, acs_user_id: str) -> dict[str, dict[str, Any]]:
+    return {
+        issue["code"]: issue["detail"]["fields"]
         for issue in issues.open_issues(connection, acs_user_id)
-        if issue["code"] in _LEFT_TO_A_PERSON and issue["kind"] == "finding"
-        for name, each in issue["detail"]["fields"].items()
-    )
+        if issue["kind"] == "finding" and issue["code"] in _LEFT_TO_A_PERSON
+    }

@@ -38,8 +38,8 @@ class Writes:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All beside the observation that decides. `given_up`: (field, desired value as JSON) of an open finding: left to a
-    person. `is_ordered`: a person asked for the repair by name, which overrules the budget."""
+    """All beside the observation that decides. `given_up`: (field, desired value as JSON) -> code of the open finding
+    that leaves it to a person. `is_ordered`: a person asked for the repair by name, which overrules the budget."""
 
     desired: Mapping[str, Any]
     policy: Policy
@@ -48,7 +48,7 @@ class Situation:
     is_connected: bool = True
     is_ordered: bool = False
     writes: Writes = field(default_factory=Writes)
-    given_up: frozenset[tuple[str, str]] = frozenset()
+    given_up: Mapping[tuple[str, str], str] = field(default_factory=dict)
     budget: int = 3
 
 
@@ -116,7 +116,7 @@ def _held_back(
         if name not in impossible and name not in wrong and not now.is_ordered and _is_spent(now, name, value)
     ]  # fmt: skip
     is_refused = any(playbook.play_for(code).resends for code in users.codes(raw, "error"))
-    fought = [name for name in spent if name in now.writes.arrived and not is_refused]
+    fought = [name for name in spent if _is_fought(now, name, wanted[name], is_refused)]
     failing = [name for name in spent if name not in fought]
     held_back = impossible | wrong | dict.fromkeys(fought, _FOUGHT)
     held_back |= dict.fromkeys(failing, _FAILED)
@@ -128,6 +128,12 @@ def _held_back(
 def _is_spent(now: Situation, name: str, desired: Any) -> bool:
     which = key(name, desired)
     return which in now.given_up or now.writes.times.get(which, 0) >= now.budget
+
+
+def _is_fought(now: Situation, name: str, desired: Any, is_refused: bool) -> bool:
+    """It had arrived and was moved away; else it never stayed. What an open finding said once stays said."""
+    said = now.given_up.get(key(name, desired))
+    return said == "another_writer" if said else name in now.writes.arrived and not is_refused
 
 
 def _why_nobody_writes(raw: users.Observed, now: Situation) -> str | None:
