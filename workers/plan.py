@@ -86,6 +86,8 @@ def plan_of(raw: users.Observed, now: Situation) -> Plan:
     reason = _why_nobody_writes(raw, now) if due else None
     sentence = reason or _sentence(held_back)
     sync = "paused" if due and now.policy.repair == "paused" else "drifted"
+    if not drift:  # the access system refused it, but Seam shows what is desired
+        sync = "in_sync"
     steps = () if reason else tuple(_steps(due))
     return Plan(Verdict(sync, shown, sentence), steps, findings, held_back)
 
