@@ -43,9 +43,9 @@ bench: $(VENV)/.dev      ## the tables of docs/proof.md, measured here and now
 lock: $(VENV)/.dev       ## new exact versions for requirements.lock and requirements-dev.lock
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --upgrade \
-	  --no-header --extra local -o requirements.lock pyproject.toml
+	  --no-header --extra local --extra notify -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --upgrade \
-	  --no-header --extra local --group dev -o requirements-dev.lock pyproject.toml
+	  --no-header --extra local --extra notify --group dev -o requirements-dev.lock pyproject.toml
 
 clean:           ## remove the virtual environment and caches, never the data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
