@@ -31,6 +31,8 @@ REACT_TO_CHANGE = "workers.jobs.react_to_change"
 RESYNC_SYSTEM = "workers.jobs.resync_system"
 RESYNC_ACCOUNT = "workers.jobs.resync_account"
 RESYNC_ALL = "workers.jobs.resync_all"
+RUN_OWN_REACTION = "workers.jobs.run_own_reaction"
+SEND_NOTICE = "workers.jobs.send_notice"
 
 _RESULT_TTL = timedelta(hours=1)
 _FAILURE_TTL = timedelta(days=30)
@@ -75,6 +77,12 @@ class Keys:
 
     def turn(self, acs_user_id: str) -> str:
         return f"{self.prefix}:seamkeeper:turn:{acs_user_id}"
+
+    def asked(self, job_id: str) -> str:
+        return f"{self.prefix}:seamkeeper:asked:{job_id}"
+
+    def told(self, notice: str) -> str:
+        return f"{self.prefix}:seamkeeper:told:{notice}"
 
     def counters(self) -> str:
         return f"{self.prefix}:seamkeeper:counters"
@@ -223,6 +231,19 @@ end
 return ARGV[1]
 """
 
+# KEYS  1 mark  2 queue  3 queues  4 job  5 failed registry    ARGV  1 job id  2 who asks  3.. fields of the job
+# Once for each who asks, however often that one is tried; another (a replay) is heard once the first job has ended.
+_ASK_FOR_ONE = """
+local asked, status = redis.call('GET', KEYS[1]), redis.call('HGET', KEYS[4], 'status')
+redis.call('SET', KEYS[1], ARGV[2], 'EX', 604800)
+if asked == ARGV[2] or status == 'queued' or status == 'scheduled' or status == 'started' then return 0 end
+if redis.call('DEL', KEYS[4]) == 1 then redis.call('ZREM', KEYS[5], ARGV[1]) end
+redis.call('HSET', KEYS[4], unpack(ARGV, 3))
+redis.call('SADD', KEYS[3], KEYS[2])
+redis.call('RPUSH', KEYS[2], ARGV[1])
+return 1
+"""
+
 # KEYS  1 turn  2 waiting mark  3 later mark    ARGV  1 token  2 milliseconds  3 job id
 # Taking the turn ends the waiting: an ask from here on is one more run. A call that redis-py repeats because its answer
 # was lost finds its own token: the turn is ours, not another's.
@@ -248,6 +269,7 @@ class Queues:
     def __init__(self, redis: Any, *, keys: Keys, terms: Terms) -> None:
         self.redis, self.keys, self.terms = redis, keys, terms
         self._ask = redis.register_script(_ASK)
+        self._ask_for_one = redis.register_script(_ASK_FOR_ONE)
         self._take_turn = redis.register_script(_TAKE_TURN)
         self._give_turn_back = redis.register_script(_GIVE_TURN_BACK)
 
@@ -290,6 +312,34 @@ class Queues:
         )
         return self._ask_once(self.keys.waiting(job.job_id), job, queue=EVENTS, delay=timedelta(seconds=1))
 
+    def ask_own_reaction(self, name: str, happening: str, subject: str, packed: Mapping[str, Any], *, by: str) -> bool:
+        """Asks for one function of the customer's own, for one event or change; True when it is a new job.
+
+        `subject` names the event or change, `by` the run that asks: its later tries ask for nothing again, a replay
+        does, once the job has ended. The job stands among the reconciles: slow functions hold up no event.
+        """
+        digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+        job = Job(
+            job_id=job_id_for(f"own-{subject}-{digest}"),
+            function=RUN_OWN_REACTION,
+            arguments={"name": name, "happening": happening, **packed},
+            description=f"{name} for {happening} {subject}",
+        )
+        names = [self.keys.asked(job.job_id), self.keys.queue(RECONCILE), self.keys.queues()]
+        names += [self.keys.job(job.job_id), self.keys.failed(RECONCILE)]
+        fields = self._fields(job, RECONCILE, at=clock.now(), is_later=False)
+        return bool(self._ask_for_one(keys=names, args=[job.job_id, by, *flatten(fields)]))
+
+    def ask_notice(self, name: str, about: Mapping[str, Any], *, delay: timedelta | None) -> str:
+        """Asks for the sending of one notice, which waits under this name in the table."""
+        job = Job(
+            job_id=f"notice-{uuid.uuid4().hex}",
+            function=SEND_NOTICE,
+            arguments={"name": name, "about": dict(about)},
+            description=f"notice {name}",
+        )
+        return self._ask_once(self.keys.waiting(f"notice:{name}"), job, queue=EVENTS, delay=delay)
+
     def resync_begins(self, function: str, name: str) -> None:
         """From here on an ask is one more resync."""
         self.redis.delete(self.keys.waiting(f"{function}:{name}"))
@@ -311,14 +361,17 @@ class Queues:
 
     def _ask_once(self, mark: str, job: Job, *, queue: str, delay: timedelta | None) -> str:
         at = clock.now()
-        fields: dict[str, Any] = {"created_at": clock.iso(at), "data": data(job), "description": job.description}
-        fields |= {"status": "scheduled"} if delay else {"status": "queued", "enqueued_at": clock.iso(at)}
-        fields |= self.terms.fields(queue)
+        fields = self._fields(job, queue, at=at, is_later=bool(delay))
         due = int((at + delay).timestamp()) if delay else 0
         keys = self.keys
         names = [mark, keys.queue(queue), keys.queues(), keys.job(job.job_id), keys.scheduled(queue)]
         answer = self._ask(keys=names, args=[job.job_id, keys.job(""), due, *flatten(fields)])
         return answer.decode() if isinstance(answer, bytes) else str(answer)
+
+    def _fields(self, job: Job, queue: str, *, at: datetime, is_later: bool) -> dict[str, Any]:
+        fields: dict[str, Any] = {"created_at": clock.iso(at), "data": data(job), "description": job.description}
+        fields |= {"status": "scheduled"} if is_later else {"status": "queued", "enqueued_at": clock.iso(at)}
+        return fields | self.terms.fields(queue)
 
 
 def queued_event(queues: Queues, event_id: str) -> dict[str, Any] | None:

@@ -19,9 +19,9 @@ from workers.tools import Tools
 @contextmanager
 def attempt(
     tools: Tools, name: str, *, event_id: str | None = None, event_type: str | None = None,
-    acs_user_id: str | None = None,
+    acs_user_id: str | None = None, counter: str | None = None, settles: bool = True,
 ) -> Iterator[None]:  # fmt: skip
-    """Records one try and how it ended, and settles the event it belongs to.
+    """Records one try and how it ended, and settles the event it belongs to (unless it is not the one who `settles`).
 
     Retrying is RQ's: a Temporary (or unexpected) error sets the delay of RQ's next try, never shorter than the other
     side asked for; a Permanent one takes the tries away. The error travels on, so that RQ's registries show it.
@@ -32,7 +32,7 @@ def attempt(
             connection, job_id=job.id if job else "", job=name, event_id=event_id, acs_user_id=acs_user_id
         )
     log = logs.get().bind(job=name, job_id=job.id if job else None, event_id=event_id, acs_user_id=acs_user_id)
-    counter = f"event_attempts:{event_type}" if event_type else "user_attempts"
+    counter = counter or (f"event_attempts:{event_type}" if event_type else "user_attempts")
     try:
         yield
     except Exception as error:
@@ -41,7 +41,7 @@ def attempt(
         next_at = None if delay is None else clock.now() + delay
         with tools.engine.begin() as connection:
             journal.end_attempt(connection, number, outcome, reason=reason, next_at=next_at)
-            if event_id:
+            if event_id and settles:
                 status = "dead" if delay is None else "retrying"
                 journal.settle(connection, event_id, status, reason=reason)
         tools.queues.count(f"{counter}:{outcome}")

@@ -11,12 +11,14 @@ from typing import Any
 from rq import Retry, get_current_job
 
 from seamkeeper import clock, journal
-from seamkeeper.events import read_event
+from seamkeeper.events import Event, read_event
 from seamkeeper.journal import Arrival
 from seamkeeper.queues import RESYNC_ACCOUNT, RESYNC_ALL, RESYNC_SYSTEM
 from workers import resync
 from workers.changes import Change
 from workers.failures import attempt
+from workers.interface import toolbox_for
+from workers.reactions import own
 from workers.reconcile import Ask, reconcile
 from workers.tools import tools_of_this_process
 
@@ -92,3 +94,15 @@ def resync_all(*, name: str, why: str) -> None:
     with attempt(tools, "resync_all"):
         tools.queues.resync_begins(RESYNC_ALL, name)
         resync.resync_all(tools, why=why)
+
+
+def run_own_reaction(
+    *, name: str, happening: str, event: str | None = None, change: dict[str, Any] | None = None
+) -> None:
+    """One function of the customer's own, for one event or change. Its failures are its own: the event stays settled
+    as our handling left it, and shows these tries beside ours."""
+    tools = tools_of_this_process()
+    about = own.unpack(happening, event=event, change=change)
+    subject = {"event_id": about.event_id} if isinstance(about, Event) else {"acs_user_id": about.acs_user_id}
+    with attempt(tools, name, **subject, counter=f"own_attempts:{name}", settles=False):
+        own.find(tools.table.get(happening, ()), name, happening)(about, toolbox_for(name, tools))

@@ -1,20 +1,17 @@
 """THE TABLE: event or change type -> what is done, each line with a few words of why.
 
 A reaction is a plain function `(happening, tools)`: an `Event` (seamkeeper/events.py) or a `Change`
-(workers/changes.py), and the `Tools` (workers/tools.py). It may run twice, so it reads state afresh. Add yours here,
-or in a module of your own with a dict named REACTIONS, named by SEAMKEEPER_REACTIONS or by the entry-point group
-`seamkeeper.reactions`.
+(workers/changes.py), and the `Tools` (workers/tools.py). It may run twice, so it reads state afresh. Those of this
+table run inline, in the job of their event or change: they only ask for work, and asking twice is asking once. Yours go
+into a module of your own (docs/reactions.md): each is a job of its own, since what it does may be slow, fail, or cost.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterable, Mapping
-from importlib.metadata import entry_points
 from typing import Any
 
-from seamkeeper.errors import ConfigurationError
-from workers.reactions import acs_access_group, acs_credential, acs_system, acs_user, connected_account
+from workers.reactions import acs_access_group, acs_credential, acs_system, acs_user, connected_account, own
 
 Reaction = Callable[[Any, Any], None]
 Table = Mapping[str, tuple[Reaction, ...]]
@@ -44,24 +41,12 @@ REACTIONS: dict[str, tuple[Reaction, ...]] = {
 
 
 def load_table(modules: Iterable[str] = ()) -> Table:
-    """The table with the reactions of installed packages and of the named modules behind ours.
+    """The table with the reactions of installed packages and of the named modules before ours: they only ask for a job
+    of their own, so one of ours that must be tried again does not hold them up.
 
-    Raises `ConfigurationError` when one cannot be imported or holds no table.
+    Raises `ConfigurationError` when one cannot be imported, holds no table or cannot be called.
     """
-    table = dict(REACTIONS)
-    found = [(point.name, point.load) for point in entry_points(group="seamkeeper.reactions")]
-    found += [(name, _loader(name)) for name in modules]
-    for name, load in found:
-        try:
-            theirs = load()
-        except Exception as error:
-            raise ConfigurationError([f"SEAMKEEPER_REACTIONS: {name} could not be imported: {error}"]) from error
-        if not isinstance(theirs, Mapping):
-            raise ConfigurationError([f"SEAMKEEPER_REACTIONS: {name} has no dict REACTIONS of type -> functions"])
-        for happening, reactions in theirs.items():
-            table[happening] = (*table.get(happening, ()), *reactions)
+    table: dict[str, tuple[Reaction, ...]] = dict(REACTIONS)
+    for happening, theirs in own.load(modules).items():
+        table[happening] = (*theirs, *table.get(happening, ()))
     return table
-
-
-def _loader(name: str) -> Callable[[], Any]:
-    return lambda: getattr(importlib.import_module(name), "REACTIONS", None)
