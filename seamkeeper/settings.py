@@ -40,6 +40,8 @@ class Settings:
     fight_repairs: int = 3
     fight_window: timedelta = timedelta(hours=24)
     reactions: tuple[str, ...] = ()
+    notify: tuple[str, ...] = field(default=(), repr=False)
+    console_url: str = ""
     max_body_bytes: int = 262_144
     redis_wait: timedelta = timedelta(seconds=2)
     dedupe: timedelta = timedelta(hours=72)
@@ -163,6 +165,21 @@ def _webhook_secrets(value: str) -> tuple[str, ...]:
     return secrets
 
 
+def _notify_urls(value: str) -> tuple[str, ...]:
+    """As apprise separates them: an address may hold commas of its own."""
+    urls = tuple(re.split(r"[\s,]+(?=[A-Za-z0-9+.-]{1,30}://)", value.strip(" ,")))
+    for number, url in enumerate(urls, 1):
+        if not re.fullmatch(r"[A-Za-z0-9+.-]{1,30}://\S+", url):  # not repeated in the sentence: it holds passwords
+            raise ValueError(
+                f"must hold addresses of apprise, such as mailto://… or slack://…; number {number} is none"
+            )
+    return urls
+
+
+def _console_url(value: str) -> str:
+    return _url("https", "http")(value).rstrip("/")
+
+
 def _key_prefix(value: str) -> str:
     if not all(character.isalnum() or character in "_.:{}-" for character in value) or not value.isascii():
         raise ValueError("may hold letters, digits and _ . : - { } only")
@@ -191,6 +208,9 @@ SETTINGS: tuple[Setting, ...] = (
             "Whether a new user is made for one who is gone and still desired: `never`, `ask` a person first, `auto`"),
     Setting("SEAMKEEPER_RECREATE_BUDGET", "recreate_budget", _count, "At most so many new users in a day"),
     Setting("SEAMKEEPER_REACTIONS", "reactions", _names, "Modules with reactions of your own, separated by commas"),
+    Setting("SEAMKEEPER_NOTIFY", "notify", _notify_urls,
+            "Who is told of issues, dead jobs and circuits: addresses of apprise, separated by spaces or commas", True),
+    Setting("SEAMKEEPER_CONSOLE_URL", "console_url", _console_url, "Where people reach the console, for links"),
     Setting("SEAMKEEPER_MAX_BODY_BYTES", "max_body_bytes", _count, "Largest webhook body that is read; above: 413"),
     Setting("SEAMKEEPER_REDIS_WAIT_SECONDS", "redis_wait", _duration("seconds"),
             "How long a webhook waits for Redis before it is answered 503"),

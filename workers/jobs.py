@@ -14,9 +14,9 @@ from seamkeeper import clock, journal
 from seamkeeper.events import Event, read_event
 from seamkeeper.journal import Arrival
 from seamkeeper.queues import RESYNC_ACCOUNT, RESYNC_ALL, RESYNC_SYSTEM
-from workers import resync
+from workers import messenger, resync
 from workers.changes import Change
-from workers.failures import attempt
+from workers.failures import attempt, reason_of
 from workers.interface import toolbox_for
 from workers.reactions import own
 from workers.reconcile import Ask, reconcile
@@ -106,3 +106,14 @@ def run_own_reaction(
     subject = {"event_id": about.event_id} if isinstance(about, Event) else {"acs_user_id": about.acs_user_id}
     with attempt(tools, name, **subject, counter=f"own_attempts:{name}", settles=False):
         own.find(tools.table.get(happening, ()), name, happening)(about, toolbox_for(name, tools))
+
+
+def send_notice(*, name: str, about: dict[str, Any]) -> None:
+    """One notice to everybody who shall be told."""
+    tools, job = tools_of_this_process(), get_current_job()
+    try:
+        with attempt(tools, "send_notice", counter="notice_attempts"):
+            messenger.send(tools, name, about)
+    except Exception as error:
+        messenger.gave_up(tools, name, reason_of(error), is_dead=job is None or not job.retries_left)
+        raise

@@ -20,6 +20,7 @@ COMMANDS = {
     "desired": ("desired", "What you want of each user: set, import, adopt, show, remove."),
     "users": ("users", "The people: list, show."),
     "events": ("events", "The events: list, show."),
+    "notices": ("notices", "What people were told outside of the console: list, test."),
     "sync": ("sync", "Read users again now, and repair what drifted."),
     "send": ("send", "Sign a sample event and post it to the receiver."),
     "health": ("health", "For health checks: exit 0 when the part is well."),

@@ -34,7 +34,7 @@ REACTIONS: dict[str, tuple[Reaction, ...]] = {
     "connected_account.disconnected": (connected_account.suspend_repairs,),
     "connected_account.deleted": (connected_account.suspend_repairs,),  # its users go, without events of their own
     # changes, as our re-reads find them
-    "acs_user.error_raised": (acs_user.tell,),
+    "acs_user.error_raised": (acs_user.tell, acs_user.tell_people),
     "acs_user.warning_raised": (acs_user.tell,),
     "acs_user.vanished": (acs_user.tell,),
 }
