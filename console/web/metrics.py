@@ -26,6 +26,8 @@ COUNTERS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "webhook_requests": ("seamkeeper_webhook_requests", "Requests at the webhook door, by what became", ("outcome",)),
     "event_attempts": ("seamkeeper_event_attempts", "Tries to handle an event or a change", ("event_type", "outcome")),
     "user_attempts": ("seamkeeper_user_attempts", "Tries to reconcile a user", ("outcome",)),
+    "own_attempts": ("seamkeeper_own_attempts", "Tries of reactions of your own", ("function", "outcome")),
+    "notice_attempts": ("seamkeeper_notice_attempts", "Tries to send a notice", ("outcome",)),
     "seam_api_requests": ("seamkeeper_seam_api_requests", "Calls of Seam's API", ("endpoint", "code")),
 }
 _WORKER_STATES = ("idle", "busy", "suspended", "lost")

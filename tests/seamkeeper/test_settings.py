@@ -136,3 +136,20 @@ def test_what_redis_and_rq_count_in_seconds_is_a_second_or_more(name: str, value
     (sentence,) = mistakes_of({name: value})
 
     assert "1 s or more" in sentence
+
+
+def test_addresses_of_apprise_may_hold_commas() -> None:
+    """Separated as apprise itself separates them."""
+    mail, chat = "mailto://u:p@example.com?to=a@example.com,b@example.com", "slack://a/b/c"
+
+    found = [settings.load({"SEAMKEEPER_NOTIFY": text}).notify for text in (f"{mail}, {chat}", f"{mail} {chat}", chat)]
+
+    assert found == [(mail, chat), (mail, chat), (chat,)]
+
+
+def test_what_is_no_address_of_apprise_is_refused_without_repeating_it() -> None:
+    """It may be a password."""
+    (sentence,) = mistakes_of({"SEAMKEEPER_NOTIFY": "hunter2"})
+
+    assert "number 1 is none" in sentence
+    assert "hunter2" not in sentence

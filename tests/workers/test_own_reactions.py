@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 import uuid
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -320,3 +322,27 @@ def test_a_module_that_cannot_be_imported_is_found_at_start() -> None:
         ConfigurationError, match=r"there_is\.no_such_module could not be imported: ModuleNotFoundError"
     ):
         load_table(["there_is.no_such_module"])
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/reactions.md"])
+@on_sqlite
+def test_what_the_documents_show_works(
+    floor: Floor, sim: Running, document: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The module as it is printed there, named by SEAMKEEPER_REACTIONS."""
+    text = (Path(__file__).parents[2] / document).read_text(encoding="utf-8")
+    block = re.search(r"```python\n(# house_rules\.py\n.*?)```", text, flags=re.DOTALL)
+    assert block is not None
+    (tmp_path / "house_rules.py").write_text(block[1], encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "house_rules", raising=False)
+    floor.tools.table.update(load_table(["house_rules"]))  # type: ignore[attr-defined]
+    sys.modules.pop("house_rules")
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    sim.world.raise_error(acs_user_id, "failed_to_create_on_acs_system")
+
+    floor.happened("acs_user.created", acs_user_id)
+
+    with database.reading(floor.engine) as connection:
+        tries = journal.attempts_of(connection, acs_user_id=acs_user_id)
+    assert [each["outcome"] for each in tries if each["job"] == "house_rules.call_the_caretaker"] == ["ok"]
