@@ -43,6 +43,11 @@ def begin(connection: Connection, name: str) -> tuple[str, str] | None:
     is_due = (notices.c.name == name) & (notices.c.state != "sent")
     if connection.execute(update(notices).where(is_due).values(state="sending")).rowcount == 0:
         return None
+    return words_of(connection, name)
+
+
+def words_of(connection: Connection, name: str) -> tuple[str, str]:
+    """Title and body of a notice that is there."""
     row = connection.execute(select(notices.c.title, notices.c.body).where(notices.c.name == name)).one()
     return row.title, row.body
 

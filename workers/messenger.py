@@ -43,7 +43,7 @@ def send(tools: Tools, name: str, about: Mapping[str, Any]) -> None:
         kept = notices.begin(connection, name)
         if kept is None:  # sent before, taken back, or never committed
             return
-        words = words_now(tools, connection, about) if about else kept
+        words = words_now(tools, connection, name, about) if about else kept
         if words is None:
             notices.forget(connection, name, state="sending")
             return

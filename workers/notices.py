@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _SOON = timedelta(seconds=30)
 _HOUR = timedelta(hours=1)
+_COLUMN = 200  # characters of a name
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 _SELF = SEND_NOTICE.rpartition(".")[2]
 
@@ -46,12 +47,12 @@ def tell(
 ) -> bool:  # fmt: skip
     """Keeps a notice and asks for its sending; False when it was told before, or nobody shall be told anything.
 
-    `name` is one transition of one thing. With `about`, the words are made anew when it is sent (`_NOW`). Give the
+    `name` is one transition of one thing. With `about`, the words are made anew when it is sent (`words_now`). Give the
     `connection` of an open transaction where there is one: SQLite lets only one write.
     """
     if not tools.settings.notify:
         return False
-    name = _short(name)
+    name = _short(name, _COLUMN)
     with _open(tools, connection) as transaction:
         if not notices.write(transaction, name, title=words.title, body=_with_link(tools, words)):
             return False
@@ -65,8 +66,9 @@ def issue_raised(
     connection: Connection | None = None,
 ) -> None:  # fmt: skip
     """An issue is new: an `error` of Seam's or a `finding` of ours. Warnings are for the console."""
-    if kind == "warning":
+    if kind == "warning" or not tools.settings.notify:
         return
+    code = code[:200]  # as the table of issues keeps it
     about = {"what": "issue", "kind": kind, "code": code, "acs_system_id": acs_system_id}
     words = _issue_words(about, 1, acs_user_id)
     _once_an_hour(tools, f"issue:{kind}:{code}:{acs_system_id or ''}", words, about, connection)
@@ -74,7 +76,7 @@ def issue_raised(
 
 def dead(tools: Tools, *, job: str, reason: str, event_id: str | None = None, acs_user_id: str | None = None) -> None:
     """A job will not be tried again: told for the first of a cause. Never raises: who calls has an error in hand."""
-    if job == _SELF:  # whoever cannot be told would be told of it
+    if job == _SELF or not tools.settings.notify:  # whoever cannot be told would be told of it
         return
     cause = hashlib.sha256(re.sub(r"\S*\d\S*", "*", reason).encode()).hexdigest()[:16]
     about = {"what": "dead", "job": job, "event_id": event_id, "acs_user_id": acs_user_id}
@@ -89,26 +91,30 @@ def circuit(
 ) -> None:
     """A circuit opened or closed: `subject` is an acs_system_id, or `seam` for all; `because` are words of ours.
 
-    Closing one whose opening was not told yet takes that back, so a circuit that flaps is told twice an hour at most,
-    and what was told last is true.
+    One that is told to be open is not told again. Closing one whose opening was not sent yet takes that back, so a
+    circuit that flaps is told twice an hour at most, and what was told last is true.
     """
-    of = "Seam's API" if subject == "seam" else f"the access system {subject}"
-    path = "/" if subject == "seam" else f"/users?system={quote(subject, safe='')}"
-    beginning = _short(f"circuit:{subject}:open")
-    if is_open:
-        body = f"Reads and repairs of {of} wait until it is back." + (f" Why: {because}." if because else "")
-        _once_an_hour(tools, beginning, Words(f"The circuit of {of} is open", body, path), None, connection)
+    if not tools.settings.notify:
         return
+    of = "Seam's API" if subject == "seam" else f"the access system {_word(subject)}"
+    path = "/" if subject == "seam" else _users_page(subject)
+    beginning = f"{_short(f'circuit:{subject}', _COLUMN - 24)}:open"
     with _open(tools, connection) as transaction:
-        opening = notices.newest_of(transaction, f"{beginning}:")
-        if opening is None or notices.forget(transaction, opening[0], state="waiting") or opening[1] == "dead":
-            return
-        words = Words(f"The circuit of {of} is closed", f"{of[0].upper()}{of[1:]} is back: what waited goes on.", path)
-        tell(tools, opening[0].replace(":open:", ":closed:"), words, connection=transaction, delay=None)
+        opening, state = notices.newest_of(transaction, f"{beginning}:") or ("", "dead")
+        is_told = state != "dead" and notices.state_of(transaction, _closing_of(opening)) is None
+        if is_open and not is_told:
+            body = f"Reads and repairs of {of} wait until it is back." + (f" Why: {because}." if because else "")
+            words = Words(f"The circuit of {of} is open", body, path)
+            _once_an_hour(tools, beginning, words, {"what": "circuit"}, transaction)
+        elif not is_open and is_told and not notices.forget(transaction, opening, state="waiting"):
+            words = Words(f"The circuit of {of} is closed", f"{of[0].upper()}{of[1:]} is back.", path)
+            tell(tools, _closing_of(opening), words, connection=transaction, delay=None)
 
 
-def words_now(tools: Tools, connection: Connection, about: Mapping[str, Any]) -> tuple[str, str] | None:
+def words_now(tools: Tools, connection: Connection, name: str, about: Mapping[str, Any]) -> tuple[str, str] | None:
     """Title and body as things are now; None when there is nothing to tell any more."""
+    if about["what"] == "circuit":  # an opening that nobody took until it closed
+        return None if notices.state_of(connection, _closing_of(name)) else notices.words_of(connection, name)
     if about["what"] == "issue":
         number, acs_user_id = notices.count_issues(
             connection, kind=about["kind"], code=about["code"], acs_system_id=about["acs_system_id"]
@@ -118,6 +124,10 @@ def words_now(tools: Tools, connection: Connection, about: Mapping[str, Any]) ->
         number = sum(tools.queues.redis.zcard(tools.queues.keys.failed(name)) for name in QUEUES)
         words = _dead_words(about, number)
     return (words.title, _with_link(tools, words)) if number else None
+
+
+def _closing_of(opening: str) -> str:
+    return opening.replace(":open:", ":closed:")
 
 
 def _issue_words(about: Mapping[str, Any], number: int, acs_user_id: str | None) -> Words:
@@ -151,11 +161,9 @@ def _once_an_hour(
     tools: Tools, subject: str, words: Words, about: Mapping[str, Any] | None, connection: Connection | None
 ) -> None:
     """Now, or when it was told in this hour already, in the next: told then if it is still so."""
-    if not tools.settings.notify:
-        return
     now = clock.now()
     this_hour = now.replace(minute=0, second=0, microsecond=0)
-    names = [f"{_short(subject)}:{hour:%Y-%m-%dT%H}" for hour in (this_hour, this_hour + _HOUR)]
+    names = [f"{_short(subject, _COLUMN - 14)}:{hour:%Y-%m-%dT%H}" for hour in (this_hour, this_hour + _HOUR)]
     with _open(tools, connection) as transaction:
         is_new = tell(tools, names[0], words, connection=transaction, about=about)
         if not is_new and notices.state_of(transaction, names[0]) != "waiting":
@@ -181,6 +189,6 @@ def _word(text: str | None) -> str:
     return text if text and _WORD.fullmatch(text) else "(unreadable)"
 
 
-def _short(name: str) -> str:
-    """Within the 200 characters of the column, the hour included."""
-    return name if len(name) <= 180 else f"{name[:100]}:{hashlib.sha256(name.encode()).hexdigest()}"
+def _short(name: str, at_most: int) -> str:
+    """Within so many characters; of those that are longer no two become the same."""
+    return name if len(name) <= at_most else f"{name[: at_most - 65]}:{hashlib.sha256(name.encode()).hexdigest()}"

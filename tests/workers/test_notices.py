@@ -198,6 +198,21 @@ def test_a_circuit_that_flaps_is_told_twice_an_hour_and_the_last_word_is_true(fl
 
 
 @on_sqlite
+def test_an_opening_that_nobody_took_is_not_told_after_its_closing(floor: Floor, phone: Listener) -> None:
+    """The service was away all the while; what is told in the end is true."""
+    phone.status = 503
+    open_circuit(floor)
+    open_circuit(floor)
+    floor.work(rounds=1)
+    close_circuit(floor)
+    phone.heard.clear()
+    phone.status = 200
+    floor.work()
+
+    assert [title.rpartition(" ")[2] for title, _ in heard(phone)] == ["closed"]
+
+
+@on_sqlite
 def test_a_hundred_dead_jobs_of_one_cause_are_one_notice(floor: Floor, phone: Listener) -> None:
     """The ids in a reason make no cause of its own; the reason stays in the console, it may hold a name."""
     for number in range(100):
@@ -316,12 +331,20 @@ def test_without_apprise_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) ->
         messenger.check(settings.load({"SEAMKEEPER_NOTIFY": "json://127.0.0.1/"}))
 
 
-def test_ids_and_codes_of_any_length_have_a_name(floor: Floor) -> None:
-    """The column holds 200 characters, PostgreSQL insists; two long ones are still two."""
+@pytest.mark.parametrize("length", [160, 172, 186, 200])
+def test_ids_of_any_length_have_a_name(floor: Floor, phone: Listener, length: int) -> None:
+    """The column holds 200 characters, PostgreSQL insists; two long ones are still two, and each is told once."""
+    for letter in "aabb":
+        told_people.issue_raised(floor.tools, kind="error", code=CODE, acs_system_id=letter * length)
+        told_people.circuit(floor.tools, letter * length, is_open=True)
+    soon = due_at(floor)
+    floor.work()
     for letter in "ab":
-        told_people.issue_raised(floor.tools, kind="error", code=letter * 200, acs_system_id="s" * 200)
-        told_people.circuit(floor.tools, letter * 200, is_open=True)
+        told_people.circuit(floor.tools, letter * length, is_open=False)
 
-    assert len({each["name"] for each in listed(floor)}) == 4
-    assert max(len(each["name"]) for each in listed(floor)) <= 200
-    assert timedelta(0) < due_at(floor)[0] - clock.now() < timedelta(seconds=31)
+    names = [each["name"] for each in listed(floor)]
+    assert len({name for name in names if ":open:" in name}) == 2
+    assert len({name for name in names if ":closed:" in name}) == 2
+    assert max(map(len, names)) <= 200
+    assert len(soon) == 4
+    assert all(timedelta(0) < due - clock.now() < timedelta(seconds=31) for due in soon)
