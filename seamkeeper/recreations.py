@@ -119,7 +119,7 @@ def ask(
 ) -> None:  # fmt: skip
     """The user's recreation is `asked` for (a person decides) or `approved`: a new row, or the one that waits."""
     row = latest(connection, gone.acs_user_id)
-    values = {"state": state, "asked_by": by, "reason": reason}
+    values: dict[str, Any] = {"state": state, "asked_by": by, "reason": reason}
     if row and row.state in ("asked", "approved"):
         values |= {"request": dict(request)} if request else {}
         is_it = recreations.c.recreation_id == row.recreation_id
@@ -176,8 +176,9 @@ def link(connection: Connection, row: Recreation, new_acs_user_id: str, *, how: 
         return False
     old = row.acs_user_id
     connection.execute(update(acs_users).where(acs_users.c.acs_user_id == old).values(replaced_by=new_acs_user_id))
-    made = {"acs_system_id": row.acs_system_id, "sync": "unknown", "health": "ok", "drift": {}}
-    made |= dict.fromkeys(("read_at", "first_seen_at", "changed_at"), row.intended_at)
+    at = row.intended_at
+    made: dict[str, Any] = {"acs_system_id": row.acs_system_id, "sync": "unknown", "health": "ok", "drift": {}}
+    made |= {"read_at": at, "first_seen_at": at, "changed_at": at}
     upsert(connection, acs_users, {"acs_user_id": new_acs_user_id, "replaces": old}, made=made)
     _move_desired(connection, old, new_acs_user_id)
     _copy_policy(connection, old, new_acs_user_id)
