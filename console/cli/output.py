@@ -50,6 +50,15 @@ def print_fields(fields: Mapping[str, Any]) -> None:
         click.echo(f"{name:<{width}}  {printable(value)}")
 
 
+def is_confirmed(question: str, *, yes: bool) -> bool:
+    """Asks on a terminal; elsewhere nobody could answer."""
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise click.UsageError("This needs --yes where nobody can be asked.")
+    return click.confirm(printable(question), err=True)
+
+
 def say(sentence: str) -> None:
     """To stderr, without control characters of a file or a provider."""
     click.echo(printable(sentence), err=True)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from console.cli import output
 from console.cli.arguments import an_id
 from console.cli.parts import open_database
+from seamkeeper import settings
 
 
 @click.group("users")
@@ -51,20 +54,39 @@ def list_command(
 @click.argument("acs_user_id", type=an_id)
 @output.json_option
 def show_command(acs_user_id: str, as_json: bool) -> int:
-    """One user: observed, desired, drift, issues."""
+    """One user: observed, desired, drift, issues, and the policy that counts."""
+    from console.cli.policy import effective_policy
     from seamkeeper import database, history, mirror
 
-    with open_database() as engine, database.reading(engine) as connection:
+    told = settings.load()
+    with open_database(told) as engine, database.reading(engine) as connection:
         found = mirror.find_user(connection, acs_user_id)
         lines = history.history(connection, acs_user_id, limit=10)
+        policy = effective_policy(connection, acs_user_id, told)
     if found is None:
         click.echo(f"No user {acs_user_id}: no event about them came yet, and nothing is desired of them.", err=True)
         return 4
     if as_json:
-        output.print_json(found)
+        output.print_json(found | {"policy": policy})
         return 0
-    output.print_fields(found)
+    _print_user(found, policy)
     titles = ("when", "what", "source", "detail")
     rows = [(output.local_time(line["at"]), line["what"], line["source"], line["detail"]) for line in lines]
     output.print_table(titles, rows, empty="No history yet.")
     return 0
+
+
+def _print_user(found: dict[str, Any], policy: dict[str, Any]) -> None:
+    """The fields, the policy in words, and the issues one a line."""
+    from console.cli.policy import in_words
+
+    issues = found["issues"]
+    fields = {name: value for name, value in found.items() if name != "issues"}
+    output.print_fields(fields | in_words(policy) | ({} if issues else {"issues": "none"}))
+    if issues:
+        rows = [
+            (issue["issue_id"], output.local_time(issue["first_seen_at"]), issue["state"], issue["code"],
+             issue["message"])
+            for issue in issues
+        ]  # fmt: skip
+        output.print_table(("issue", "since", "state", "code", "message"), rows, empty="", whole="issue")

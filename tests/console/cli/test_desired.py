@@ -44,6 +44,23 @@ def test_set_keeps_and_asks(seamkeeper: Seamkeeper, engine: Engine, redis: Redis
     assert asked(redis) == 1
 
 
+def test_whether_somebody_is_suspended(seamkeeper: Seamkeeper, engine: Engine, tmp_path: Path) -> None:
+    """By the command and from a file; an empty cell leaves it alone, anything but true or false is a slip."""
+    file = tmp_path / "people.csv"
+    file.write_text("acs_user_id,full_name,is_suspended\nu2,Jane,false\nu3,Jim,\nu4,Ann,maybe\n")
+
+    said = seamkeeper("desired", "set", "u1", "is_suspended=true")
+    refused = seamkeeper("desired", "set", "u1", "is_suspended=yes please")
+    imported = seamkeeper("desired", "import", str(file))
+
+    assert (said.code, refused.code, imported.code) == (0, 2, 3)
+    assert "is_suspended must be true or false" in refused.err
+    assert "people.csv:4: is_suspended must be true or false" in imported.err
+    assert [wanted(engine, name) for name in ("u1", "u2", "u3", "u4")] == [
+        {"is_suspended": True}, {"full_name": "Jane", "is_suspended": False}, {"full_name": "Jim"}, {},
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

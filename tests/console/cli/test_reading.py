@@ -42,6 +42,21 @@ def test_users_show(seamkeeper: Seamkeeper, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_users_show_tells_policy_and_issues(seamkeeper: Seamkeeper, engine: Engine) -> None:
+    """What counts for the user, with who said so; every open issue on a line."""
+    error = {"error_code": "failed_to_update_on_acs_system", "message": "no", "created_at": "2026-01-01T00:00:00Z"}
+    keep_user(engine, "u1", health="error", errors=[error])
+    seamkeeper("policy", "set", "--system", "s1", "--repair", "plan")
+
+    shown, told = seamkeeper("users", "show", "u1", "--json").json, seamkeeper("users", "show", "u1").out
+
+    assert (shown["policy"]["repair"], shown["policy"]["repair_by"]) == ("plan", "system")
+    assert "plan, said for the access system" in told
+    [line] = [line for line in told.splitlines() if "failed_to_update" in line and "observed" not in line]
+    assert " open " in line
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_users_show_of_one_who_was_only_desired(seamkeeper: Seamkeeper) -> None:
     """The same keys; nothing is observed yet."""
     seamkeeper("desired", "set", "u1", "full_name=Jack")
