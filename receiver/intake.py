@@ -18,7 +18,8 @@ import hiredis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from seamkeeper import clock, logs
-from seamkeeper.queues import ACCEPT, EVENTS, Job, Keys, Terms, accept_call, flatten
+from seamkeeper.queues import ACCEPT, EVENTS, Keys, accept_call
+from seamkeeper.rqjob import Job, Terms, flatten
 from seamkeeper.settings import Settings
 
 _log = logs.get()

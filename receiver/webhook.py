@@ -15,7 +15,8 @@ from receiver.state import State
 from seamkeeper import clock, logs
 from seamkeeper.errors import UnreadableEvent
 from seamkeeper.events import quarantine_id, read_event
-from seamkeeper.queues import Job, event_job, unreadable_job
+from seamkeeper.queues import event_job, unreadable_job
+from seamkeeper.rqjob import Job
 
 _log = logs.get()
 _RETRY_AFTER = {"retry-after": "5"}

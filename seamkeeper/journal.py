@@ -77,7 +77,7 @@ def begin_attempt(
 def end_attempt(
     connection: Connection, attempt_id: int, outcome: str, *, reason: str | None = None, next_at: datetime | None = None
 ) -> None:
-    """How the try ended: `ok`, `retry` (with the time of the next) or `dead`."""
+    """How the try ended: `ok`, `retry` or `postponed` (with the time of the next) or `dead`."""
     values = {"outcome": outcome, "reason": reason, "next_at": next_at, "ended_at": clock.now()}
     connection.execute(update(attempts).where(attempts.c.attempt_id == attempt_id).values(values))
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
-import re
 import uuid
 import zlib
 from collections.abc import Mapping, Sequence
@@ -18,25 +16,24 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from seamkeeper import clock
+from seamkeeper import clock, turn
+from seamkeeper.rqjob import Job, Terms, data, flatten, job_id_for
+from seamkeeper.turn import Turns, due_at, text
+from seamkeeper.turn_scripts import IS_WAITING
 
-EVENTS, RECONCILE, RESYNC = "events", "reconcile", "resync"
+EVENTS, RECONCILE, RESYNC = "events", turn.RECONCILE, turn.RESYNC
 QUEUES = (EVENTS, RECONCILE, RESYNC)  # in the order in which work matters
 
 # Jobs are named by strings: the doors that queue them never import the door that runs them.
 HANDLE_EVENT = "workers.jobs.handle_event"
 KEEP_UNREADABLE = "workers.jobs.keep_unreadable"
-RECONCILE_USER = "workers.jobs.reconcile_user"
+RECONCILE_USER = turn.RECONCILE_USER
 REACT_TO_CHANGE = "workers.jobs.react_to_change"
 RESYNC_SYSTEM = "workers.jobs.resync_system"
 RESYNC_ACCOUNT = "workers.jobs.resync_account"
 RESYNC_ALL = "workers.jobs.resync_all"
 RUN_OWN_REACTION = "workers.jobs.run_own_reaction"
 SEND_NOTICE = "workers.jobs.send_notice"
-
-_RESULT_TTL = timedelta(hours=1)
-_FAILURE_TTL = timedelta(days=30)
-_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")  # what RQ accepts
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +51,9 @@ class Keys:
     def job(self, job_id: str) -> str:
         return f"{self.prefix}:job:{job_id}"
 
+    def executions(self, job_id: str) -> str:
+        return f"{self.prefix}:executions:{job_id}"
+
     def workers(self) -> str:
         return f"{self.prefix}:workers"
 
@@ -69,14 +69,30 @@ class Keys:
     def seen(self, event_id: str) -> str:
         return f"{self.prefix}:seamkeeper:seen:{event_id}"
 
+    # The marks of a user: each names the one job that waits for that reason.
+
     def waiting(self, acs_user_id: str) -> str:
         return f"{self.prefix}:seamkeeper:waiting:{acs_user_id}"
+
+    def retry(self, acs_user_id: str) -> str:
+        return f"{self.prefix}:seamkeeper:retry:{acs_user_id}"
+
+    def resync(self, acs_user_id: str) -> str:
+        return f"{self.prefix}:seamkeeper:resync:{acs_user_id}"
 
     def later(self, acs_user_id: str, step: int) -> str:
         return f"{self.prefix}:seamkeeper:later:{step}:{acs_user_id}"
 
+    # The user's turn, the jobs that wait for its end, and the failures in a row.
+
     def turn(self, acs_user_id: str) -> str:
         return f"{self.prefix}:seamkeeper:turn:{acs_user_id}"
+
+    def blocked(self, acs_user_id: str) -> str:
+        return f"{self.prefix}:seamkeeper:blocked:{acs_user_id}"
+
+    def failing(self, acs_user_id: str) -> str:
+        return f"{self.prefix}:seamkeeper:failing:{acs_user_id}"
 
     def asked(self, job_id: str) -> str:
         return f"{self.prefix}:seamkeeper:asked:{job_id}"
@@ -89,61 +105,6 @@ class Keys:
 
     def rejected(self) -> str:
         return f"{self.prefix}:seamkeeper:rejected"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One piece of work: the function by name, its keyword arguments (JSON), and words for `rq info`.
-
-    `description` must hold no payload: RQ writes it to its log.
-    """
-
-    job_id: str
-    function: str
-    arguments: Mapping[str, Any]
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How jobs are run: longest time, and seconds before each new try."""
-
-    timeout: timedelta = timedelta(seconds=60)
-    retry_delays: Sequence[int] = (5, 15, 60, 300, 900, 3600)
-
-    def fields(self, queue: str) -> dict[str, str | int]:
-        """What all jobs of a queue have in common, as RQ's job hash holds it (rq 3.0 `Job.to_dict`)."""
-        return {
-            "success_callback_name": "",
-            "failure_callback_name": "",
-            "stopped_callback_name": "",
-            "started_at": "",
-            "ended_at": "",
-            "last_heartbeat": "",
-            "worker_name": "",
-            "group_id": "",
-            "retries_left": len(self.retry_delays),
-            "retry_intervals": json.dumps([jittered(delay) for delay in self.retry_delays]),
-            "origin": queue,
-            "timeout": int(self.timeout.total_seconds()),
-            "result_ttl": int(_RESULT_TTL.total_seconds()),
-            "failure_ttl": int(_FAILURE_TTL.total_seconds()),
-        }
-
-
-def jittered(seconds: float) -> int:
-    """The delay ±20 %, whole seconds, at least 1: many jobs that failed together must not come back together."""
-    return max(1, round(seconds * random.uniform(0.8, 1.2)))  # noqa: S311 (spreading load, not a secret)
-
-
-def data(job: Job) -> bytes:
-    """The call as RQ's JSONSerializer writes it, compressed as RQ does."""
-    return zlib.compress(json.dumps([job.function, None, [], dict(job.arguments)]).encode(), 1)
-
-
-def job_id_for(name: str) -> str:
-    """A job id RQ accepts: the name itself where it can be, else its hash."""
-    return name if _JOB_ID.fullmatch(name) else hashlib.sha256(name.encode()).hexdigest()
 
 
 def event_job(event_id: str, event_type: str, body: str, *, received_at: datetime, source: str, delivery: str) -> Job:
@@ -205,31 +166,24 @@ def accept_call(
     return names, arguments
 
 
-def flatten(fields: Mapping[str, str | int]) -> list[str | int]:
-    """Field, value, field, value: as HSET takes them."""
-    return [part for pair in fields.items() for part in pair]
-
-
-# KEYS  1 mark  2 queue  3 queues  4 job  5 scheduled registry
-# ARGV  1 job id  2 start of a job key  3 due (unix seconds, 0 = now)  4.. fields of the job
-# Many asks before a run are one run: the mark names the job that waits. It counts only while that job really waits,
-# so nobody is silenced by a job that was deleted elsewhere.
-_ASK = """
-local waiting = redis.call('GET', KEYS[1])
-if waiting then
-  local status = redis.call('HGET', ARGV[2] .. waiting, 'status')
-  if status == 'queued' or status == 'scheduled' or status == 'started' then return waiting end
-end
-redis.call('SET', KEYS[1], ARGV[1], 'EX', 172800)
-redis.call('HSET', KEYS[4], unpack(ARGV, 4))
+# KEYS  1 mark  2 queue  3 queues  4 job
+# ARGV  1-4 starts of keys (`Turns.starts`)  5 job id  6 due (unix seconds, 0 = now)  7.. fields of the job
+_ASK_ONCE = (
+    IS_WAITING
+    + """
+local found = is_waiting(redis.call('GET', KEYS[1]))
+if found then return found end
+redis.call('SET', KEYS[1], ARGV[5], 'EX', 172800)
+redis.call('HSET', KEYS[4], unpack(ARGV, 7))
 redis.call('SADD', KEYS[3], KEYS[2])
-if ARGV[3] == '0' then
-  redis.call('RPUSH', KEYS[2], ARGV[1])
+if ARGV[6] == '0' then
+  redis.call('RPUSH', KEYS[2], ARGV[5])
 else
-  redis.call('ZADD', KEYS[5], ARGV[3], ARGV[1])
+  redis.call('ZADD', SCHEDULED .. redis.call('HGET', KEYS[4], 'origin'), ARGV[6], ARGV[5])
 end
-return ARGV[1]
+return ARGV[5]
 """
+)
 
 # KEYS  1 mark  2 queue  3 queues  4 job  5 failed registry    ARGV  1 job id  2 who asks  3.. fields of the job
 # Once for each who asks, however often that one is tried; another (a replay) is heard once the first job has ended.
@@ -244,52 +198,14 @@ redis.call('RPUSH', KEYS[2], ARGV[1])
 return 1
 """
 
-# KEYS  1 turn  2 waiting mark  3 later mark    ARGV  1 token  2 milliseconds  3 job id
-# Taking the turn ends the waiting: an ask from here on is one more run. A call that redis-py repeats because its answer
-# was lost finds its own token: the turn is ours, not another's.
-_TAKE_TURN = """
-if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) and redis.call('GET', KEYS[1]) ~= ARGV[1] then
-  return 0
-end
-if redis.call('GET', KEYS[2]) == ARGV[3] then redis.call('DEL', KEYS[2]) end
-if redis.call('GET', KEYS[3]) == ARGV[3] then redis.call('DEL', KEYS[3]) end
-return 1
-"""
 
-# KEYS  1 turn    ARGV  1 token
-_GIVE_TURN_BACK = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
-"""
-
-
-class Queues:
-    """Asking for work, and the turn of a user, over one Redis connection pool."""
+class Queues(Turns):
+    """Asking for work, and the turn of a user (seamkeeper/turn.py), over one Redis connection pool."""
 
     def __init__(self, redis: Any, *, keys: Keys, terms: Terms) -> None:
-        self.redis, self.keys, self.terms = redis, keys, terms
-        self._ask = redis.register_script(_ASK)
+        super().__init__(redis, keys=keys, terms=terms)
+        self._ask_once_script = redis.register_script(_ASK_ONCE)
         self._ask_for_one = redis.register_script(_ASK_FOR_ONE)
-        self._take_turn = redis.register_script(_TAKE_TURN)
-        self._give_turn_back = redis.register_script(_GIVE_TURN_BACK)
-
-    def ask_reconcile(
-        self, acs_user_id: str, *, why: str, source: str, delay: timedelta | None = None, step: int = 0,
-        queue: str = RECONCILE,
-    ) -> str:  # fmt: skip
-        """Asks for a reconcile of one user and gives the id of the job that will do it, new or already waiting.
-
-        With `delay` it is a later look (after a write), which does not stand in the way of an ask for now, nor of a
-        look of another step. `step` counts the later looks.
-        """
-        job = Job(
-            job_id=f"reconcile-{job_id_for(acs_user_id)}-{uuid.uuid4().hex[:8]}",
-            function=RECONCILE_USER,
-            arguments={"acs_user_id": acs_user_id, "why": why, "source": source, "step": step},
-            description=f"reconcile {acs_user_id} ({why})",
-        )
-        mark = self.keys.later(acs_user_id, step) if delay else self.keys.waiting(acs_user_id)
-        return self._ask_once(mark, job, queue=queue, delay=delay)
 
     def ask_resync(self, function: str, name: str, *, why: str) -> str:
         """Asks for a resync: of one access system (`RESYNC_SYSTEM`), of an account's (`RESYNC_ACCOUNT`), or of all
@@ -344,17 +260,6 @@ class Queues:
         """From here on an ask is one more resync."""
         self.redis.delete(self.keys.waiting(f"{function}:{name}"))
 
-    def take_turn(self, acs_user_id: str, *, job_id: str, lasts: timedelta, step: int = 0) -> str | None:
-        """A token when the user's turn is ours now, None when another run has it. It ends by itself after `lasts`."""
-        token = uuid.uuid4().hex
-        names = [self.keys.turn(acs_user_id), self.keys.waiting(acs_user_id), self.keys.later(acs_user_id, step)]
-        taken = self._take_turn(keys=names, args=[token, int(lasts.total_seconds() * 1000), job_id])
-        return token if taken else None
-
-    def give_turn_back(self, acs_user_id: str, token: str) -> None:
-        """Ends the turn, if it is still ours."""
-        self._give_turn_back(keys=[self.keys.turn(acs_user_id)], args=[token])
-
     def count(self, name: str, by: int = 1) -> None:
         """Adds to a counter that /metrics shows; `name` is `metric:label`."""
         self.redis.hincrby(self.keys.counters(), name, by)
@@ -362,11 +267,9 @@ class Queues:
     def _ask_once(self, mark: str, job: Job, *, queue: str, delay: timedelta | None) -> str:
         at = clock.now()
         fields = self._fields(job, queue, at=at, is_later=bool(delay))
-        due = int((at + delay).timestamp()) if delay else 0
-        keys = self.keys
-        names = [mark, keys.queue(queue), keys.queues(), keys.job(job.job_id), keys.scheduled(queue)]
-        answer = self._ask(keys=names, args=[job.job_id, keys.job(""), due, *flatten(fields)])
-        return answer.decode() if isinstance(answer, bytes) else str(answer)
+        due = due_at(at + delay) if delay else 0
+        names = [mark, self.keys.queue(queue), self.keys.queues(), self.keys.job(job.job_id)]
+        return text(self._ask_once_script(keys=names, args=[*self.starts, job.job_id, due, *flatten(fields)]))
 
     def _fields(self, job: Job, queue: str, *, at: datetime, is_later: bool) -> dict[str, Any]:
         fields: dict[str, Any] = {"created_at": clock.iso(at), "data": data(job), "description": job.description}
@@ -375,15 +278,19 @@ class Queues:
 
 
 def queued_event(queues: Queues, event_id: str) -> dict[str, Any] | None:
-    """An accepted event as `events show` gives it, while only its job knows of it; None when there is no such job."""
-    fields = queues.redis.hgetall(queues.keys.job(job_id_for(event_id)))
-    if not fields:
+    """An accepted event as `events show` gives it, while only its job knows of it; None when there is no such job.
+
+    Other tools' jobs stand in the same Redis, pickled perhaps: what cannot be read is none of ours.
+    """
+    packed = queues.redis.hget(queues.keys.job(job_id_for(event_id)), "data")
+    try:
+        function, _instance, _args, arguments = json.loads(zlib.decompress(packed or b""))
+        if function != HANDLE_EVENT:
+            return None
+        payload = json.loads(arguments["body"])
+        names = ("event_id", "event_type", "workspace_id", "acs_user_id", "acs_system_id", "occurred_at")
+        shown = {name: payload.get(name) for name in names}
+        shown |= {name: arguments[name] for name in ("source", "received_at", "body")}
+    except (zlib.error, ValueError, TypeError, KeyError, AttributeError):
         return None
-    function, _instance, _args, arguments = json.loads(zlib.decompress(fields[b"data"]))
-    if function != HANDLE_EVENT:
-        return None
-    payload = json.loads(arguments["body"])
-    names = ("event_id", "event_type", "workspace_id", "acs_user_id", "acs_system_id", "occurred_at")
-    shown = {name: payload.get(name) for name in names}
-    shown |= {name: arguments[name] for name in ("source", "received_at", "body")}
     return shown | {"status": "queued", "settled_at": None, "reason": None, "attempts": []}

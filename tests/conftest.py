@@ -18,7 +18,8 @@ from sqlalchemy import Engine, create_engine, text
 
 from console import embedded_redis
 from seamkeeper import database, migrations
-from seamkeeper.queues import Keys, Queues, Terms
+from seamkeeper.queues import Keys, Queues
+from seamkeeper.rqjob import Terms
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes....").decode()
 

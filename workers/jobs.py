@@ -5,10 +5,9 @@ Each may run twice, in this worker or in a stock `rq worker -S json`. Retrying i
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
-from rq import Retry, get_current_job
+from rq import get_current_job
 
 from seamkeeper import clock, journal
 from seamkeeper.events import Event, read_event
@@ -16,28 +15,28 @@ from seamkeeper.journal import Arrival
 from seamkeeper.queues import RESYNC_ACCOUNT, RESYNC_ALL, RESYNC_SYSTEM
 from workers import messenger, resync
 from workers.changes import Change
-from workers.failures import attempt, reason_of
+from workers.failures import attempt, postponable, reason_of
 from workers.interface import toolbox_for
 from workers.reactions import own
 from workers.reconcile import Ask, reconcile
 from workers.tools import tools_of_this_process
+from workers.turn import in_turn
 
-_TURN_IS_TAKEN = Retry(max=10_000, interval=1)  # RQ's way to say "come again later", which is no failure
 
-
+@postponable
 def handle_event(*, body: str, received_at: str, source: str, delivery_id: str) -> None:
     """An accepted event: its journal row, then the reactions of its type. One without any is `ignored`."""
     tools = tools_of_this_process()
     event = read_event(body)
     arrival = Arrival(clock.parse(received_at), source, delivery_id)
-    with tools.engine.begin() as connection:
-        journal.write_event(connection, event, body, arrival)
     reactions = tools.table.get(event.event_type, ())
     with attempt(tools, "handle_event", event_id=event.event_id, event_type=event.event_type):
+        with tools.engine.begin() as connection:
+            journal.write_event(connection, event, body, arrival)
         for reaction in reactions:
             reaction(event, tools)
-    with tools.engine.begin() as connection:
-        journal.settle(connection, event.event_id, "done" if reactions else "ignored")
+        with tools.engine.begin() as connection:
+            journal.settle(connection, event.event_id, "done" if reactions else "ignored")
 
 
 def keep_unreadable(*, name: str, body: str, reason: str, received_at: str, delivery_id: str) -> None:
@@ -48,22 +47,14 @@ def keep_unreadable(*, name: str, body: str, reason: str, received_at: str, deli
         journal.write_unreadable(connection, name, body, reason, arrival)
 
 
-def reconcile_user(*, acs_user_id: str, why: str, source: str, step: int = 0) -> Retry | None:
-    """One user, read afresh, in the user's turn: never two at once. Who finds it taken comes again."""
+def reconcile_user(*, acs_user_id: str, why: str, source: str, step: int = 0) -> None:
+    """One user, read afresh, in the user's turn: never two at once. Who finds it taken leaves it to another job."""
     tools = tools_of_this_process()
-    job = get_current_job()
-    lasts = tools.settings.job_timeout + timedelta(seconds=15)
-    token = tools.queues.take_turn(acs_user_id, job_id=job.id if job else "", lasts=lasts, step=step)
-    if token is None:
-        return _TURN_IS_TAKEN
-    try:
-        with attempt(tools, "reconcile_user", acs_user_id=acs_user_id):
-            reconcile(tools, Ask(acs_user_id, why, source, step))
-    finally:
-        tools.queues.give_turn_back(acs_user_id, token)
-    return None
+    ask = Ask(acs_user_id, why, source, step)
+    in_turn(tools, ask, lambda: reconcile(tools, ask))
 
 
+@postponable
 def react_to_change(*, change: str, acs_user_id: str, detail: dict[str, Any], source: str) -> None:
     """The reactions to what a re-read found."""
     tools = tools_of_this_process()
@@ -72,6 +63,7 @@ def react_to_change(*, change: str, acs_user_id: str, detail: dict[str, Any], so
             reaction(Change(change, acs_user_id, detail, source), tools)
 
 
+@postponable
 def resync_system(*, name: str, why: str) -> None:
     """All users of one access system."""
     tools = tools_of_this_process()
@@ -80,6 +72,7 @@ def resync_system(*, name: str, why: str) -> None:
         resync.resync_system(tools, name, why=why)
 
 
+@postponable
 def resync_account(*, name: str, why: str) -> None:
     """All access systems of one connected account."""
     tools = tools_of_this_process()
@@ -88,6 +81,7 @@ def resync_account(*, name: str, why: str) -> None:
         resync.resync_account(tools, name, why=why)
 
 
+@postponable
 def resync_all(*, name: str, why: str) -> None:
     """All access systems that Seam shows us."""
     tools = tools_of_this_process()
@@ -96,6 +90,7 @@ def resync_all(*, name: str, why: str) -> None:
         resync.resync_all(tools, why=why)
 
 
+@postponable
 def run_own_reaction(
     *, name: str, happening: str, event: str | None = None, change: dict[str, Any] | None = None
 ) -> None:
@@ -103,7 +98,9 @@ def run_own_reaction(
     as our handling left it, and shows these tries beside ours."""
     tools = tools_of_this_process()
     about = own.unpack(happening, event=event, change=change)
-    subject = {"event_id": about.event_id} if isinstance(about, Event) else {"acs_user_id": about.acs_user_id}
+    subject: dict[str, Any] = (
+        {"event_id": about.event_id} if isinstance(about, Event) else {"acs_user_id": about.acs_user_id}
+    )
     with attempt(tools, name, **subject, counter=f"own_attempts:{name}", settles=False):
         own.find(tools.table.get(happening, ()), name, happening)(about, toolbox_for(name, tools))
 

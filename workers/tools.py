@@ -10,7 +10,8 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from seamkeeper import database, logs, settings
-from seamkeeper.queues import Keys, Queues, Terms
+from seamkeeper.queues import Keys, Queues
+from seamkeeper.rqjob import Terms
 from workers.reactions import Table, load_table
 from workers.seam_api import SeamApi
 

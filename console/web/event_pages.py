@@ -16,7 +16,8 @@ from console.web.state import Console, console_of, part
 from seamkeeper import journal, mirror
 from seamkeeper.errors import UnreadableEvent
 from seamkeeper.events import read_event
-from seamkeeper.queues import HANDLE_EVENT, job_id_for
+from seamkeeper.queues import HANDLE_EVENT
+from seamkeeper.rqjob import job_id_for
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from seamkeeper import clock
 _TONES = {
     "good": ("done", "ok", "in_sync", "finished", "idle"),
     "busy": ("running", "started", "busy", "applying", "queued", "received", "scheduled"),
-    "warn": ("retrying", "retry", "warning", "drifted", "paused", "suspended", "deferred"),
+    "warn": ("retrying", "retry", "postponed", "warning", "drifted", "paused", "suspended", "deferred"),
     "bad": ("dead", "error", "failed", "lost", "refused", "stopped"),
 }
 _TONE_OF = {state: tone for tone, states in _TONES.items() for state in states}

@@ -17,7 +17,8 @@ from redis.backoff import NoBackoff
 from console import embedded_redis
 from receiver.intake import Intake, NotStored
 from seamkeeper import clock, settings
-from seamkeeper.queues import Job, event_job
+from seamkeeper.queues import event_job
+from seamkeeper.rqjob import Job
 
 
 @pytest.fixture

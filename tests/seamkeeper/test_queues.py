@@ -1,4 +1,4 @@
-"""Jobs are what RQ itself would have written; asking and turns keep their promises."""
+"""Jobs are what RQ itself would have written."""
 
 from __future__ import annotations
 
@@ -12,18 +12,8 @@ from rq import Queue, Retry
 from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 
-from seamkeeper.queues import (
-    ACCEPT,
-    HANDLE_EVENT,
-    RECONCILE_USER,
-    Job,
-    Keys,
-    Queues,
-    Terms,
-    accept_call,
-    event_job,
-    flatten,
-)
+from seamkeeper.queues import ACCEPT, HANDLE_EVENT, RECONCILE_USER, Keys, Queues, accept_call, event_job, queued_event
+from seamkeeper.rqjob import Job, Terms, flatten
 
 AT = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 SOON = timedelta(seconds=30)
@@ -127,73 +117,31 @@ def test_keys_follow_rqs_prefix() -> None:
     assert all(key.startswith("{sk}:") for key in keys)
 
 
-def test_many_asks_before_a_run_are_one_run(redis: Redis, queues: Queues) -> None:
-    """Ten events about one user: one read at Seam."""
-    jobs = {queues.ask_reconcile("u1", why="test", source="webhook") for _ in range(10)}
-
-    assert len(jobs) == 1
-    assert redis.llen("rq:queue:reconcile") == 1
-
-
-def test_an_ask_during_a_run_is_one_more_run(redis: Redis, queues: Queues) -> None:
-    """Its reason may have come after the run's read."""
-    running = queues.ask_reconcile("u1", why="test", source="webhook")
-    queues.take_turn("u1", job_id=running, lasts=SOON)
-
-    asked = {queues.ask_reconcile("u1", why="test", source="webhook") for _ in range(5)}
-
-    assert len(asked) == 1
-    assert asked != {running}
-
-
-def test_a_waiting_job_that_was_deleted_elsewhere_silences_nobody(redis: Redis, queues: Queues) -> None:
-    """An operator emptied the queue: the next ask is a new job."""
-    first = queues.ask_reconcile("u1", why="test", source="webhook")
-    RqJob.fetch(first, connection=redis, serializer=JSONSerializer).delete()
-
-    assert queues.ask_reconcile("u1", why="test", source="webhook") != first
-
-
-def test_a_later_look_does_not_stand_in_the_way_of_one_now(redis: Redis, queues: Queues) -> None:
-    """An event two seconds after a repair is looked at now, not in five minutes."""
-    later = queues.ask_reconcile("u1", why="test", source="webhook", delay=SOON)
-    again = queues.ask_reconcile("u1", why="test", source="webhook", delay=SOON)
-    now = queues.ask_reconcile("u1", why="test", source="webhook")
-
-    assert later == again != now
-    assert redis.llen("rq:queue:reconcile") == 1
-
-
-def test_a_turn_is_one_at_a_time_and_ends(redis: Redis, queues: Queues) -> None:
-    """By being given back, or by itself; a late owner cannot end the turn of the next."""
-    first = queues.take_turn("u1", job_id="a", lasts=timedelta(milliseconds=40))
-    busy = queues.take_turn("u1", job_id="b", lasts=SOON)
-    other_user = queues.take_turn("u2", job_id="c", lasts=SOON)
-
-    assert first is not None
-    assert busy is None
-    assert other_user is not None
-    while (second := queues.take_turn("u1", job_id="b", lasts=SOON)) is None:
-        pass
-    queues.give_turn_back("u1", first)
-    assert queues.take_turn("u1", job_id="d", lasts=SOON) is None
-    queues.give_turn_back("u1", second)
-    assert queues.take_turn("u1", job_id="d", lasts=SOON) is not None
-
-
-def test_a_turn_whose_answer_was_lost_is_ours(redis: Redis, queues: Queues, monkeypatch: pytest.MonkeyPatch) -> None:
-    """redis-py sends the call again: it must not take itself for another, or the user waits until the turn expires."""
-    send = queues._take_turn
-
-    def send_twice(**call: Any) -> Any:
-        send(**call)
-        return send(**call)
-
-    monkeypatch.setattr(queues, "_take_turn", send_twice)
-
-    assert queues.take_turn("u1", job_id="a", lasts=SOON) is not None
-
-
 def test_no_body_in_what_rq_logs() -> None:
     """RQ writes a job's description to its log."""
     assert an_event().description == "acs_user.created e1"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x80\x04N.", zlib.compress(b"\x80\x04N."), zlib.compress(b"[1]"),
+     zlib.compress(b'["workers.jobs.x", 1, [], {}]'),
+     zlib.compress(f'["{HANDLE_EVENT}", null, [], []]'.encode()),
+     zlib.compress(f'["{HANDLE_EVENT}", null, [], {{"body": "[]"}}]'.encode())],
+    ids=["none", "pickled", "pickled and packed", "a list", "another job", "no arguments", "no event"],
+)  # fmt: skip
+def test_a_job_of_other_tools_is_no_queued_event(redis: Redis, queues: Queues, data: bytes) -> None:
+    """They may share the Redis, and pickle."""
+    redis.hset(Keys().job("e1"), "data", data)
+
+    assert queued_event(queues, "e1") is None
+
+
+def test_a_waiting_event_is_shown_from_its_job(redis: Redis, queues: Queues) -> None:
+    """Until a worker has written its row."""
+    accept(redis, event_job("e1", "a.b", '{"event_id": "e1"}', received_at=AT, source="webhook", delivery="m"))
+
+    shown = queued_event(queues, "e1")
+
+    assert shown is not None
+    assert (shown["event_id"], shown["status"], shown["source"]) == ("e1", "queued", "webhook")

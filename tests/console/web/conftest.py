@@ -19,7 +19,8 @@ from seamkeeper import clock, database, desired, history, issues, journal, migra
 from seamkeeper.events import read_event
 from seamkeeper.journal import Arrival
 from seamkeeper.mirror import Verdict
-from seamkeeper.queues import ACCEPT, Keys, Queues, Terms, accept_call, event_job, flatten
+from seamkeeper.queues import ACCEPT, Keys, Queues, accept_call, event_job
+from seamkeeper.rqjob import Terms, flatten
 from seamkeeper.settings import Settings
 
 AT = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
