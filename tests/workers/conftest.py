@@ -103,7 +103,8 @@ class Floor:
             for job_id in registry.get_job_ids():
                 registry.remove(job_id)
                 self.redis.hset(f"rq:job:{job_id}", "status", "queued")
-                self.redis.rpush(f"rq:queue:{name}", job_id)
+                is_at_front = self.redis.hget(f"rq:job:{job_id}", "enqueue_at_front") == b"1"
+                (self.redis.lpush if is_at_front else self.redis.rpush)(f"rq:queue:{name}", job_id)
                 moved += 1
         return moved
 
