@@ -34,6 +34,7 @@ RESYNC_ACCOUNT = "workers.jobs.resync_account"
 RESYNC_ALL = "workers.jobs.resync_all"
 RUN_OWN_REACTION = "workers.jobs.run_own_reaction"
 SEND_NOTICE = "workers.jobs.send_notice"
+PROBE_SYSTEM = "workers.jobs.probe_system"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,18 @@ class Keys:
 
     def told(self, notice: str) -> str:
         return f"{self.prefix}:seamkeeper:told:{notice}"
+
+    def budget(self) -> str:
+        return f"{self.prefix}:seamkeeper:budget"
+
+    def circuit(self, acs_system_id: str) -> str:
+        return f"{self.prefix}:seamkeeper:circuit:{acs_system_id}"
+
+    def circuits(self) -> str:
+        return f"{self.prefix}:seamkeeper:circuits"
+
+    def parked(self, acs_system_id: str) -> str:
+        return f"{self.prefix}:seamkeeper:parked:{acs_system_id}"
 
     def counters(self) -> str:
         return f"{self.prefix}:seamkeeper:counters"
@@ -256,6 +269,23 @@ class Queues(Turns):
         )
         return self._ask_once(self.keys.waiting(f"notice:{name}"), job, queue=EVENTS, delay=delay)
 
+    def ask_probe(self, acs_system_id: str, *, why: str, delay: timedelta | None = None) -> str:
+        """Asks for a look whether an access system answers again, and for its parked users when it does. One that
+        waits for its time does not stand in the way of one for now."""
+        job = Job(
+            job_id=f"probe-{job_id_for(acs_system_id)}-{uuid.uuid4().hex[:8]}",
+            function=PROBE_SYSTEM,
+            arguments={"name": acs_system_id, "why": why},
+            description=f"probe {acs_system_id} ({why})",
+        )
+        return self._ask_once(self._probe_marks(acs_system_id)[bool(delay)], job, queue=RECONCILE, delay=delay)
+
+    def probe_begins(self, acs_system_id: str, *, job_id: str) -> None:
+        """From here on an ask is one more probe."""
+        for mark in self._probe_marks(acs_system_id):
+            if self.redis.get(mark) == job_id.encode():
+                self.redis.delete(mark)
+
     def resync_begins(self, function: str, name: str) -> None:
         """From here on an ask is one more resync."""
         self.redis.delete(self.keys.waiting(f"{function}:{name}"))
@@ -263,6 +293,17 @@ class Queues(Turns):
     def count(self, name: str, by: int = 1) -> None:
         """Adds to a counter that /metrics shows; `name` is `metric:label`."""
         self.redis.hincrby(self.keys.counters(), name, by)
+
+    def count_all(self, fields: Mapping[str, int]) -> None:
+        """Adds to several counters in one trip."""
+        pipeline = self.redis.pipeline(transaction=False)
+        for name, by in fields.items():
+            pipeline.hincrby(self.keys.counters(), name, by)
+        pipeline.execute()
+
+    def _probe_marks(self, acs_system_id: str) -> tuple[str, str]:
+        name = f"{PROBE_SYSTEM}:{acs_system_id}"
+        return self.keys.waiting(name), self.keys.later(name, 0)
 
     def _ask_once(self, mark: str, job: Job, *, queue: str, delay: timedelta | None) -> str:
         at = clock.now()

@@ -46,6 +46,10 @@ class Settings:
     redis_wait: timedelta = timedelta(seconds=2)
     dedupe: timedelta = timedelta(hours=72)
     seam_timeout: timedelta = timedelta(seconds=10)
+    seam_rate: int = 100
+    seam_burst: int = 200
+    circuit_failures: int = 5
+    circuit_cool_off: timedelta = timedelta(seconds=30)
     job_timeout: timedelta = timedelta(seconds=60)
     retry_delays: tuple[int, ...] = (5, 15, 60, 300, 900, 3600)
     reread_delays: tuple[int, ...] = (5, 15, 60, 300, 1800)
@@ -217,6 +221,13 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("SEAMKEEPER_DEDUPE_HOURS", "dedupe", _duration("hours", least=_SECOND),
             "How long an event_id is remembered; Svix retries for up to 33 hours"),
     Setting("SEAMKEEPER_SEAM_TIMEOUT_SECONDS", "seam_timeout", _duration("seconds"), "Time-out of one call to Seam"),
+    Setting("SEAMKEEPER_SEAM_RATE", "seam_rate", _count, "Calls to Seam per second, all workers together"),
+    Setting("SEAMKEEPER_SEAM_BURST", "seam_burst", _count,
+            "Calls to Seam that may follow each other at once after a rest; resyncs leave half of them to events"),
+    Setting("SEAMKEEPER_CIRCUIT_FAILURES", "circuit_failures", _count,
+            "Failed calls in a row after which an access system is let rest, its users parked"),
+    Setting("SEAMKEEPER_CIRCUIT_COOL_OFF_SECONDS", "circuit_cool_off", _duration("seconds"),
+            "How long it is let rest before one call is tried; doubles up to 10 minutes while that fails"),
     Setting("SEAMKEEPER_JOB_TIMEOUT_SECONDS", "job_timeout", _duration("seconds", least=_SECOND),
             "Longest run of one job"),
     Setting("SEAMKEEPER_RETRY_DELAYS", "retry_delays", _delays,

@@ -25,18 +25,28 @@ def set_system(
 
 
 def set_account(connection: Connection, connected_account_id: str, *, is_connected: bool, at: datetime) -> None:
-    """The same for all access systems of a connected account that we know of, from their users or from events."""
+    """The same for all access systems of a connected account that we know of."""
+    for acs_system_id in of_account(connection, connected_account_id):
+        set_system(
+            connection,
+            acs_system_id,
+            is_connected=is_connected,
+            at=at,
+            connected_account_id=connected_account_id,
+        )
+
+
+def of_account(connection: Connection, connected_account_id: str) -> list[str]:
+    """The access systems of a connected account that we know of, from their users or from events."""
     of_users = select(acs_users.c.acs_system_id).where(acs_users.c.connected_account_id == connected_account_id)
     of_events = select(acs_systems.c.acs_system_id).where(acs_systems.c.connected_account_id == connected_account_id)
-    for (acs_system_id,) in connection.execute(union(of_users, of_events)).all():
-        if acs_system_id is not None:
-            set_system(
-                connection,
-                acs_system_id,
-                is_connected=is_connected,
-                at=at,
-                connected_account_id=connected_account_id,
-            )
+    return [name for name in connection.execute(union(of_users, of_events)).scalars() if name is not None]
+
+
+def disconnected(connection: Connection) -> list[str]:
+    """Those we were told that they are not connected."""
+    query = select(acs_systems.c.acs_system_id).where(acs_systems.c.is_connected.is_(False))
+    return list(connection.execute(query.order_by(acs_systems.c.acs_system_id)).scalars())
 
 
 def is_connected(connection: Connection, acs_system_id: str | None) -> bool:

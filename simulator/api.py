@@ -66,7 +66,7 @@ def _endpoint(world: World, operation: Operation) -> Callable[[Request], Awaitab
     async def endpoint(request: Request) -> Response:
         started, at, request_id = time.monotonic(), world.now(), world.new_request_id()
         given = await _read(request, operation.params)
-        fault = world.faults.take(operation.path)
+        fault = world.faults.take(operation.path, _system_of(world, given or {}))
         if fault is not None and fault.seconds:
             await asyncio.sleep(fault.seconds)
         response = _respond(fault, request_id, lambda: _answer(world, operation, request, given))
@@ -89,6 +89,13 @@ async def _read(request: Request, spec: Mapping[str, Param]) -> Json | None:
     except ValueError:
         return None
     return given if isinstance(given, dict) else None
+
+
+def _system_of(world: World, given: Json) -> str | None:
+    """The access system a request is about, or that its user is in."""
+    user = world.users.get(str(given.get("acs_user_id")))
+    found = user.acs_system_id if user else given.get("acs_system_id")
+    return found if isinstance(found, str) else None
 
 
 def _respond(fault: Fault | None, request_id: str, answer: Callable[[], Json]) -> Response:

@@ -21,6 +21,7 @@ class Fault:
               `slow`      the proper answer after `seconds`
               `drop`      the connection is closed without a byte
     path      such as `/acs/users/update`; None is every path of the API
+    acs_system_id  only requests about this access system or one of its users; None is all
     times     for so many answers; None is until cleared
     until     of the monotonic clock; None is for ever
     seconds   wait so long first, with any kind
@@ -30,12 +31,16 @@ class Fault:
     fault_id: str
     kind: FaultKind
     path: str | None = None
+    acs_system_id: str | None = None
     times: int | None = None
     until: float | None = None
     status: int = 503
     retry_after: str | None = None
     seconds: float = 0.0
     is_late: bool = False
+
+    def fits(self, path: str, acs_system_id: str | None) -> bool:
+        return self.path in (None, path) and self.acs_system_id in (None, acs_system_id)
 
     def is_over(self) -> bool:
         return self.times == 0 or (self.until is not None and time.monotonic() >= self.until)
@@ -55,6 +60,7 @@ class Faults:
         kind: FaultKind = "status",
         *,
         path: str | None = None,
+        acs_system_id: str | None = None,
         times: int | None = None,
         for_seconds: float | None = None,
         status: int | None = None,
@@ -71,6 +77,7 @@ class Faults:
                 fault_id=f"fault_{self._made}",
                 kind=kind,
                 path=path,
+                acs_system_id=acs_system_id,
                 times=times,
                 until=None if for_seconds is None else time.monotonic() + for_seconds,
                 status=status if status is not None else (502 if kind == "html" else 503),
@@ -81,13 +88,14 @@ class Faults:
             self._faults.append(fault)
             return fault
 
-    def take(self, path: str) -> Fault | None:
-        """The fault that this request meets, counted as used; None if it is to be answered properly."""
+    def take(self, path: str, acs_system_id: str | None = None) -> Fault | None:
+        """The fault that this request (about that access system, if about any) meets, counted as used; None if it is
+        to be answered properly."""
         if self.is_outage:
             return Fault("outage", "status", status=503)
         with self._lock:
             self._faults = [fault for fault in self._faults if not fault.is_over()]
-            fault = next((each for each in self._faults if each.path in (None, path)), None)
+            fault = next((each for each in self._faults if each.fits(path, acs_system_id)), None)
             if fault is not None and fault.times is not None:
                 fault.times -= 1
             return fault

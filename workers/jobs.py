@@ -13,7 +13,7 @@ from seamkeeper import clock, journal
 from seamkeeper.events import Event, read_event
 from seamkeeper.journal import Arrival
 from seamkeeper.queues import RESYNC_ACCOUNT, RESYNC_ALL, RESYNC_SYSTEM
-from workers import messenger, resync
+from workers import messenger, probe, resync
 from workers.changes import Change
 from workers.failures import attempt, postponable, reason_of
 from workers.interface import toolbox_for
@@ -114,3 +114,12 @@ def send_notice(*, name: str, about: dict[str, Any]) -> None:
     except Exception as error:
         messenger.gave_up(tools, name, reason_of(error), is_dead=job is None or not job.retries_left)
         raise
+
+
+def probe_system(*, name: str, why: str) -> None:
+    """Does an access system answer again, and who waits for it?"""
+    tools = tools_of_this_process()
+    job = get_current_job()
+    with attempt(tools, "probe_system"):
+        tools.queues.probe_begins(name, job_id=job.id if job else "")
+        probe.probe_system(tools, name, why=why)

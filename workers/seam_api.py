@@ -10,41 +10,51 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import httpx
 from httpx_retries import Retry
-from seam.exceptions import SeamError, SeamHttpApiError, SeamHttpInvalidInputError, SeamHttpUnauthorizedError
+from redis.exceptions import RedisError
+from rq import get_current_job
+from seam.exceptions import SeamError
 from seam.seam import Seam
 
 from seamkeeper import logs
-from seamkeeper.errors import Permanent, Temporary
+from seamkeeper.errors import Parked, Postponed, Temporary
+from seamkeeper.histograms import observed
+from seamkeeper.queues import RESYNC
 from seamkeeper.settings import Settings
+from workers.budget import Budget
+from workers.circuit import Circuits
 from workers.concurrent.deadline import remaining
+from workers.seam_errors import Heard, NotFound, translate
+
+__all__ = ["NotFound", "SeamApi"]
 
 _PAGE = 500
-_LONGEST_WAIT = timedelta(minutes=30)
-_TEMPORARY_STATUS = (408, 409, 425, 429)
-
-
-class NotFound(Permanent):
-    """Seam itself says, in its own JSON, that there is no such thing. A proxy's 404 page is not this."""
 
 
 class SeamApi:
-    """One client for all threads of a process; connects at the first call."""
+    """One client for all threads of a process; connects at the first call.
 
-    def __init__(self, told: Settings, *, count: Callable[[str], None]) -> None:
-        self._told, self._count = told, count
-        self._heard = threading.local()
+    With a budget and circuits every call asks both before (workers/budget.py, workers/circuit.py) and may raise
+    `Postponed` and `Parked` without having been made. `acs_system_id`, where a caller knows it, says whose circuit.
+    """
+
+    def __init__(
+        self, told: Settings, *, count: Callable[[Mapping[str, int]], None], budget: Budget | None = None,
+        circuits: Circuits | None = None,
+    ) -> None:  # fmt: skip
+        self._told, self._count, self._budget, self._circuits = told, count, budget, circuits
+        self._local = threading.local()
         self._lock = threading.Lock()
         self._client: Any = None
 
-    def get_user(self, acs_user_id: str) -> Mapping[str, Any] | None:
+    def get_user(self, acs_user_id: str, acs_system_id: str | None = None) -> Mapping[str, Any] | None:
         """The user's raw JSON, or None when Seam says that there is no such user."""
         try:
-            answer = self._call("GET", "/acs/users/get", {"acs_user_id": acs_user_id})
+            answer = self._call("GET", "/acs/users/get", {"acs_user_id": acs_user_id}, acs_system_id)
         except NotFound:
             return None
         user = answer.get("acs_user")
@@ -52,10 +62,10 @@ class SeamApi:
             raise Temporary(f"GET /acs/users/get {acs_user_id}: 200 without that user: not the API's own answer")
         return user
 
-    def write(self, path: str, request: Mapping[str, Any]) -> str | None:
+    def write(self, path: str, request: Mapping[str, Any], acs_system_id: str | None = None) -> str | None:
         """POST to an endpoint that answers `ok` (update, suspend, unsuspend); gives Seam's request id. Accepted is not
         applied: read the user again."""
-        answer = self._call("POST", path, request)
+        answer = self._call("POST", path, request, acs_system_id)
         if answer.get("ok") is not True:
             raise Temporary(f"POST {path}: 200 without ok: it may not have reached Seam")
         return self.request_id()
@@ -65,7 +75,8 @@ class SeamApi:
         query: dict[str, Any] = {"acs_system_id": acs_system_id, "limit": _PAGE}
         cursors: set[str] = set()
         while True:
-            answer = self._call("GET", "/acs/users/list", query)
+            is_begun = bool(cursors)  # a list that was begun is finished: its pages do not wait behind events
+            answer = self._call("GET", "/acs/users/list", query, acs_system_id, is_live=is_begun)
             yield _objects(answer, "acs_users", "acs_user_id")
             cursor = _next_cursor(answer)
             if cursor is None:
@@ -74,6 +85,13 @@ class SeamApi:
                 raise Temporary(f"GET /acs/users/list {acs_system_id}: the same page_cursor came twice")
             cursors.add(cursor)
             query = {**query, "page_cursor": cursor}
+
+    def look_at(self, acs_system_id: str, acs_user_id: str | None) -> None:
+        """One call about an access system, for what it says of the system: of this user, or a list of one."""
+        if acs_user_id:
+            self.get_user(acs_user_id, acs_system_id)
+        else:
+            self._call("GET", "/acs/users/list", {"acs_system_id": acs_system_id, "limit": 1}, acs_system_id)
 
     def systems(self, **query: str) -> list[Mapping[str, Any]]:
         """All access systems, or with `connected_account_id` those of one account. Seam does not page them."""
@@ -89,34 +107,75 @@ class SeamApi:
 
     def request_id(self) -> str | None:
         """Seam's id of this thread's last call, for its support."""
-        return getattr(self._heard, "request_id", None)
+        return self._heard().request_id
 
     def close(self) -> None:
         """Closes the connections, if there are any."""
         if self._client is not None:
             self._client.client.close()
 
-    def _call(self, method: str, path: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        self._heard.status, self._heard.retry_after, self._heard.request_id = None, None, None
+    def _call(
+        self, method: str, path: str, arguments: Mapping[str, Any], acs_system_id: str | None = None, *,
+        is_live: bool = False,
+    ) -> Mapping[str, Any]:  # fmt: skip
+        """One call, when the circuit and the budget let it through. `is_live` puts it before other work of a resync."""
+        self._local.heard = Heard()
+        passing: AbstractContextManager[None] = nullcontext()
+        if self._circuits and acs_system_id:
+            kind = "read" if method == "GET" else "write"
+            passing = self._circuits.passing(acs_system_id, arguments.get("acs_user_id"), kind=kind)
+        try:
+            with passing:
+                waited = self._budget.wait_for_turn(is_live=is_live or not _is_resync()) if self._budget else 0.0
+                return self._ask(method, path, arguments, acs_system_id, waited)
+        except Postponed as error:
+            self._count_quietly({f"seam_api_postponed:{'circuit' if isinstance(error, Parked) else 'limit'}": 1})
+            raise
+
+    def _ask(
+        self, method: str, path: str, arguments: Mapping[str, Any], acs_system_id: str | None, waited: float
+    ) -> Mapping[str, Any]:
         what = f"{method} {path} {arguments.get('acs_user_id') or arguments.get('acs_system_id') or ''}".rstrip()
-        started = time.monotonic()
+        started, usual = time.monotonic(), self._told.seam_timeout.total_seconds()
+        wait = remaining(usual)  # no longer than the job may run
         try:
             client = self._open().client
-            wait = remaining(self._told.seam_timeout.total_seconds())  # no longer than the job may run
             if method == "GET":
                 answer = client.get(path, params=arguments, timeout=wait)
             else:
                 answer = client.post(path, json=dict(arguments), timeout=wait)
         except (SeamError, httpx.HTTPError, ValueError) as error:
-            raise self._translate(what, error) from error
+            raise translate(what, error, self._heard(), was_cut_short=wait < usual) from error
         finally:
-            status = self._heard.status or "none"
-            self._count(f"seam_api_requests:{path}:{status}")
-            milliseconds = round((time.monotonic() - started) * 1000)
-            logs.get().info("seam.called", call=what, status=status, ms=milliseconds, request_id=self.request_id())
+            self._note(what, path, acs_system_id, time.monotonic() - started, waited)
         if not isinstance(answer, dict):
-            raise Temporary(f"{what}: {status} whose body is not the API's own JSON (a proxy's page?)")
+            raise Temporary(f"{what}: {self._heard().status} whose body is not the API's own JSON (a proxy's page?)")
         return answer
+
+    def _note(self, what: str, path: str, acs_system_id: str | None, took: float, waited: float) -> None:
+        """A line, the counters, and what everybody must know: that Seam wants to be asked less, or later."""
+        heard = self._heard()
+        status = heard.status or "none"
+        logs.get().info("seam.called", call=what, status=status, ms=round(took * 1000), request_id=heard.request_id)
+        fields = {f"seam_api_requests:{path}:{status}": 1}
+        fields |= observed(f"seam_api_request_duration:{path}", took) | observed("seam_api_limit_wait:all", waited)
+        self._count_quietly(fields)
+        if heard.status is not None and self._circuits and acs_system_id:
+            self._circuits.answered(acs_system_id)
+        is_too_many = heard.status == 429
+        if self._budget and (is_too_many or (heard.status == 503 and heard.retry_after)):
+            rate = self._budget.refused(is_too_many=is_too_many, retry_after=heard.retry_after)
+            logs.get().warning("seam.refused", status=status, rate=rate, retry_after=str(heard.retry_after or ""))
+
+    def _count_quietly(self, fields: Mapping[str, int]) -> None:
+        """What Seam answered must not be lost because it could not be counted."""
+        try:
+            self._count(fields)
+        except RedisError as error:
+            logs.get().warning("counters.not_written", error=type(error).__name__)
+
+    def _heard(self) -> Heard:
+        return getattr(self._local, "heard", None) or Heard()
 
     def _open(self) -> Any:
         with self._lock:
@@ -126,7 +185,7 @@ class SeamApi:
                     endpoint=self._told.endpoint,
                     timeout=self._told.seam_timeout.total_seconds(),
                     retries=Retry(total=0),
-                    httpx_options={"event_hooks": {"response": [self._hear]}},
+                    httpx_options={"event_hooks": {"response": [self._listen]}},
                 )
             return self._client
 
@@ -135,43 +194,14 @@ class SeamApi:
             return {"api_key": self._told.api_key}
         return {"personal_access_token": self._told.personal_access_token, "workspace_id": self._told.workspace_id}
 
-    def _hear(self, response: httpx.Response) -> None:
-        """The SDK's errors do not carry Retry-After; the response does."""
-        self._heard.status = response.status_code
-        self._heard.retry_after = _seconds(response.headers.get("retry-after"))
-        self._heard.request_id = response.headers.get("seam-request-id")
-
-    def _translate(self, what: str, error: Exception) -> Temporary | Permanent:
-        status = self._heard.status
-        if status is None:
-            return Temporary(f"{what}: no answer ({type(error).__name__})")
-        if isinstance(error, SeamHttpUnauthorizedError) or status == 401:
-            return Temporary(f"{what}: 401, Seam does not accept the API key", delay=timedelta(minutes=1))
-        if status in _TEMPORARY_STATUS or status >= 500:
-            return Temporary(f"{what}: {status}{_words(error)}", delay=self._heard.retry_after)
-        if not isinstance(error, SeamHttpApiError):
-            return Temporary(f"{what}: {status}, not Seam's own answer (check SEAM_ENDPOINT and proxies)")
-        if status == 404:
-            return NotFound(f"{what}: 404{_words(error)}")
-        return Permanent(f"{what}: {status}{_words(error)}")
+    def _listen(self, response: httpx.Response) -> None:
+        self._local.heard = Heard.of(response)
 
 
-def _words(error: Exception) -> str:
-    """What Seam said about it: type, message and the fields it refuses."""
-    if not isinstance(error, SeamHttpApiError):
-        return ""
-    words = f" {error.code}: {error}"
-    if isinstance(error, SeamHttpInvalidInputError):
-        fields = ", ".join(" ".join([each.parameter_name, *each.error_messages]) for each in error.validation_errors)
-        words += f" ({fields})" if fields else ""
-    return words
-
-
-def _seconds(header: str | None) -> timedelta | None:
-    """Retry-After in seconds; Seam documents none, proxies send it."""
-    if header is None or not header.strip().isdecimal():
-        return None
-    return min(timedelta(seconds=int(header.strip()[:9])), _LONGEST_WAIT)
+def _is_resync() -> bool:
+    """Nobody waits for the jobs of this queue."""
+    job = get_current_job()
+    return job is not None and job.origin == RESYNC
 
 
 def _objects(answer: Mapping[str, Any], key: str, id_name: str) -> list[Mapping[str, Any]]:

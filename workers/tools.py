@@ -12,6 +12,8 @@ from sqlalchemy import Engine
 from seamkeeper import database, logs, settings
 from seamkeeper.queues import Keys, Queues
 from seamkeeper.rqjob import Terms
+from workers.budget import Budget
+from workers.circuit import Circuits
 from workers.reactions import Table, load_table
 from workers.seam_api import SeamApi
 
@@ -24,6 +26,7 @@ class Tools:
     engine: Engine
     queues: Queues
     seam: SeamApi
+    circuits: Circuits
     table: Table
 
 
@@ -48,10 +51,13 @@ def make_tools(told: settings.Settings) -> Tools:
     logs.configure(told.log_format)
     redis = Redis.from_url(told.redis_url, socket_timeout=10, socket_connect_timeout=5, max_connections=_CONNECTIONS)
     queues = Queues(redis, keys=Keys(told.redis_key_prefix), terms=Terms(told.job_timeout, told.retry_delays))
+    budget = Budget(redis, queues.keys.budget(), rate=told.seam_rate, burst=told.seam_burst)
+    circuits = Circuits(queues, told)
     return Tools(
         settings=told,
         engine=database.open_engine(told.database_url),
         queues=queues,
-        seam=SeamApi(told, count=queues.count),
+        seam=SeamApi(told, count=queues.count_all, budget=budget, circuits=circuits),
+        circuits=circuits,
         table=load_table(told.reactions),
     )

@@ -14,10 +14,10 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from console.web import work
+from console.web import seam_metrics, work
 from console.web.rendering import product_version
 from console.web.state import Console, console_of, part
-from seamkeeper import issues, mirror
+from seamkeeper import issues, mirror, systems
 from seamkeeper.queues import Keys
 
 # Field of the counters hash -> the metric, its words, its labels. Labels follow the name, separated by colons; only
@@ -29,6 +29,7 @@ COUNTERS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "own_attempts": ("seamkeeper_own_attempts", "Tries of reactions of your own", ("function", "outcome")),
     "notice_attempts": ("seamkeeper_notice_attempts", "Tries to send a notice", ("outcome",)),
     "seam_api_requests": ("seamkeeper_seam_api_requests", "Calls of Seam's API", ("endpoint", "code")),
+    "seam_api_postponed": ("seamkeeper_seam_api_postponed", "Calls not made: our limit, or a circuit", ("cause",)),
 }
 _WORKER_STATES = ("idle", "busy", "suspended", "lost")
 
@@ -63,14 +64,18 @@ class _Scrape(Collector):
 
     def _from_redis(self) -> Iterator[Metric]:
         redis = self.console.redis
-        counters = redis.hgetall(Keys(self.console.settings.redis_key_prefix).counters())
-        yield from _counters(cast(dict[bytes, bytes], counters))
+        keys = Keys(self.console.settings.redis_key_prefix)
+        counters = cast(dict[bytes, bytes], redis.hgetall(keys.counters()))
+        yield from _counters(counters)
+        yield from seam_metrics.durations(counters)
+        yield from seam_metrics.limits(redis, keys)
         yield from _queues(work.queue_states(redis))
         yield _workers(work.workers(redis))
 
     def _from_database(self) -> Iterator[Metric]:
         with self.console.reading() as connection:
             counts, codes = mirror.count_users(connection), issues.count_open(connection)
+            yield seam_metrics.disconnected(systems.disconnected(connection))
         yield from _users(counts)
         found = GaugeMetricFamily("seamkeeper_user_issues", "Codes present on users", labels=["code"])
         for code, count in codes.items():

@@ -20,6 +20,9 @@ def suspend_repairs(event: Event, tools: Tools) -> None:
 def resume(event: Event, tools: Tools) -> None:
     """It can be written to again; what happened meanwhile is found by a resync."""
     _set(event, tools, is_connected=True)
+    acs_system_id = event.subject("acs_system_id")
+    if acs_system_id:
+        tools.circuits.close(acs_system_id, why=f"{event.event_type} {event.event_id}")
     ask_resync(event, tools)
 
 

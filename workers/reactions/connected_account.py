@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seamkeeper import systems
+from seamkeeper import database, systems
 from seamkeeper.events import Event
 from seamkeeper.queues import RESYNC_ACCOUNT
 
@@ -22,6 +22,10 @@ def resume(event: Event, tools: Tools) -> None:
     connected_account_id = event.subject("connected_account_id")
     _set(event, tools, is_connected=True)
     if connected_account_id:
+        with database.reading(tools.engine) as connection:
+            found = systems.of_account(connection, connected_account_id)
+        for acs_system_id in found:
+            tools.circuits.close(acs_system_id, why=f"{event.event_type} {event.event_id}")
         tools.queues.ask_resync(RESYNC_ACCOUNT, connected_account_id, why=f"{event.event_type} {event.event_id}")
 
 
