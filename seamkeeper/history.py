@@ -32,7 +32,7 @@ def begin_action(connection: Connection, acs_user_id: str, **line: Any) -> int:
 def end_action(
     connection: Connection, action_id: int, outcome: str, *, reason: str | None = None, request_id: str | None = None
 ) -> None:
-    """The outcome after it: `ok`, `refused` or `unknown` (the answer was lost)."""
+    """The outcome after it: `ok`, `refused`, `unknown` (the answer was lost) or `not_sent` (our own limit)."""
     values = {"outcome": outcome, "reason": reason, "seam_request_id": request_id, "ended_at": clock.now()}
     connection.execute(update(actions).where(actions.c.action_id == action_id).values(values))
 

@@ -102,6 +102,12 @@ def mark(connection: Connection, acs_user_id: str, verdict: Verdict) -> None:
     connection.execute(update(acs_users).where(acs_users.c.acs_user_id == acs_user_id).values(values))
 
 
+def system_of(connection: Connection, acs_user_id: str) -> str | None:
+    """The access system of a user we hold."""
+    query = select(acs_users.c.acs_system_id).where(acs_users.c.acs_user_id == acs_user_id)
+    return connection.execute(query).scalar_one_or_none()
+
+
 def is_newer(before: Standing, read_at: datetime) -> bool:
     """Newer wins: an observation stamped before what we hold never overwrites it (an equal stamp is the same read)."""
     return before.read_at is None or read_at > before.read_at

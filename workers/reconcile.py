@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from seamkeeper import clock, history, issues, logs, mirror, systems, users
+from seamkeeper import clock, database, history, issues, logs, mirror, systems, users
 from seamkeeper.desired import desired_of
 from seamkeeper.errors import Permanent, Temporary
 from seamkeeper.journal import is_deletion_announced
@@ -42,8 +42,10 @@ class Ask:
 
 def reconcile(tools: Tools, ask: Ask) -> None:
     """One run, inside the user's turn. Raises Temporary and Permanent, as Seam's API and the repair do."""
+    with database.reading(tools.engine) as connection:
+        acs_system_id = mirror.system_of(connection, ask.acs_user_id)  # whose circuit it is, if we know the user
     read_at = clock.now()
-    raw = tools.seam.get_user(ask.acs_user_id)
+    raw = tools.seam.get_user(ask.acs_user_id, acs_system_id)
     if raw is None:
         _not_there(tools, ask, read_at)
     else:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from seamkeeper import clock, history, users
-from seamkeeper.errors import Permanent, Temporary
+from seamkeeper.errors import Permanent, Postponed, Temporary
 from seamkeeper.users import Difference
 from workers.plan import UPDATE, Step
 from workers.tools import Tools
@@ -22,9 +22,10 @@ def carry_out(tools: Tools, raw: Mapping[str, Any], step: Step, *, asked_by: str
             before=dict(raw), why={name: each.as_json() for name, each in step.fields.items()},
         )  # fmt: skip
     try:
-        request_id = tools.seam.write(step.endpoint, request)
+        request_id = tools.seam.write(step.endpoint, request, raw.get("acs_system_id"))
     except (Permanent, Temporary) as error:
         outcome = "refused" if isinstance(error, Permanent) else "unknown"
+        outcome = "not_sent" if isinstance(error, Postponed) else outcome
         with tools.engine.begin() as connection:
             history.end_action(connection, number, outcome, reason=str(error), request_id=tools.seam.request_id())
         raise
