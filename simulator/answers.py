@@ -1,5 +1,7 @@
 """What do refusals and faults look like on the wire?"""
 
+from typing import Any
+
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -25,6 +27,10 @@ def faulty(fault: Fault, request_id: str) -> Response:
         response = RedirectResponse("https://example.com/moved", status_code=302)
     elif fault.kind == "drop":
         response = Dropped()
+    elif fault.kind == "cut":
+        response = Cut()
+    elif fault.kind == "json":
+        response = JSONResponse(fault.body, status_code=fault.status)
     else:
         response = refused(of_status(fault.status), request_id)
     if fault.retry_after is not None:
@@ -41,9 +47,32 @@ class Dropped(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # ASGI has no word for this. uvicorn's `receive` is a method of the object that holds the connection.
-        transport = getattr(getattr(receive, "__self__", None), "transport", None)
-        if transport is None:
-            raise ConnectionResetError("the simulator dropped this connection on purpose")
-        transport.abort()
-        while (await receive())["type"] != "http.disconnect":
-            pass  # uvicorn must have seen the end, or it would write a 500 into the closed connection
+        _connection(receive).abort()
+        await _has_seen_the_end(receive)
+
+
+class Cut(Response):
+    """Half of an answer: the connection is closed in the middle of it."""
+
+    def __init__(self) -> None:
+        super().__init__(b'{"acs_user": {"acs_user_id": "', headers={"content-length": "1000"})
+        self.headers["content-type"] = "application/json"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        _connection(receive).close()
+        await _has_seen_the_end(receive)
+
+
+def _connection(receive: Receive) -> Any:
+    transport = getattr(getattr(receive, "__self__", None), "transport", None)
+    if transport is None:
+        raise ConnectionResetError("the simulator dropped this connection on purpose")
+    return transport
+
+
+async def _has_seen_the_end(receive: Receive) -> None:
+    """uvicorn must have, or it would write a 500 into the closed connection."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -7,7 +7,9 @@ from typing import Literal, get_args
 
 from .records import Json
 
-FaultKind = Literal["status", "html", "bare_ok", "redirect", "slow", "drop"]
+FaultKind = Literal["status", "html", "bare_ok", "redirect", "slow", "drop", "cut", "json"]
+
+_STATUS: dict[FaultKind, int] = {"html": 502, "json": 200}  # unless told otherwise; else 503
 
 
 @dataclass(slots=True)
@@ -20,11 +22,14 @@ class Fault:
               `redirect`  302 to nowhere
               `slow`      the proper answer after `seconds`
               `drop`      the connection is closed without a byte
+              `cut`       the connection is closed in the middle of an answer
+              `json`      `body`, whatever it is, with `status` (200)
     path      such as `/acs/users/update`; None is every path of the API
     acs_system_id  only requests about this access system or one of its users; None is all
     times     for so many answers; None is until cleared
     until     of the monotonic clock; None is for ever
     seconds   wait so long first, with any kind
+    body      of the kind `json`
     is_late   carry the request out, and only then misbehave
     """
 
@@ -38,6 +43,7 @@ class Fault:
     retry_after: str | None = None
     seconds: float = 0.0
     is_late: bool = False
+    body: Json | None = None
 
     def fits(self, path: str, acs_system_id: str | None) -> bool:
         return self.path in (None, path) and self.acs_system_id in (None, acs_system_id)
@@ -67,6 +73,7 @@ class Faults:
         retry_after: str | float | None = None,
         seconds: float = 0.0,
         is_late: bool = False,
+        body: Json | None = None,
     ) -> Fault:
         """Set a fault; `Fault` says what the arguments mean. Raises ValueError for an unknown kind."""
         if kind not in get_args(FaultKind):
@@ -80,10 +87,11 @@ class Faults:
                 acs_system_id=acs_system_id,
                 times=times,
                 until=None if for_seconds is None else time.monotonic() + for_seconds,
-                status=status if status is not None else (502 if kind == "html" else 503),
+                status=status if status is not None else _STATUS.get(kind, 503),
                 retry_after=None if retry_after is None else str(retry_after),
                 seconds=seconds,
                 is_late=is_late,
+                body=body,
             )
             self._faults.append(fault)
             return fault

@@ -118,3 +118,37 @@ def test_an_unknown_fault_is_refused() -> None:
     """With the list of those there are."""
     with pytest.raises(ValueError, match="there are status, html"):
         Faults().add("explode")  # type: ignore[arg-type]
+
+
+def test_an_answer_that_is_cut_off(sim: Running, client: httpx.Client) -> None:
+    """Its head promises more than comes; the next request is served."""
+    sim.world.faults.add("cut", times=1)
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.get("/acs/users/list")
+
+    assert client.get("/acs/users/list").status_code == 200
+
+
+def test_any_answer_can_be_put_into_its_mouth(sim: Running, client: httpx.Client) -> None:
+    """Such as an empty page that says there is another."""
+    body = {"acs_users": [], "pagination": {"has_next_page": True, "next_page_cursor": "c"}}
+    sim.world.faults.add("json", body=body, times=1)
+
+    assert client.get("/acs/users/list").json() == body
+    assert client.get("/acs/users/list").json() != body
+
+
+def test_a_fault_of_one_access_system(sim: Running, client: httpx.Client) -> None:
+    """Its users and its list meet it; another system's do not."""
+    broken = sim.world.add_system("Broken House")
+    users = [sim.world.add_user(acs_system_id=broken), sim.world.add_user()]
+    sim.world.faults.add(acs_system_id=broken)
+
+    of_users = [client.get("/acs/users/get", params={"acs_user_id": user}).status_code for user in users]
+    of_lists = [
+        client.get("/acs/users/list", params={"acs_system_id": system}).status_code
+        for system in (broken, sim.world.acs_system_id)
+    ]
+
+    assert (of_users, of_lists) == ([503, 200], [503, 200])

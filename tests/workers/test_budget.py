@@ -14,17 +14,18 @@ import time_machine
 from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from seamkeeper import seam_limits
 from seamkeeper.errors import Postponed, Temporary
 from seamkeeper.queues import Keys
+from seamkeeper.settings import Settings
 from simulator.serve import Running
-from tests.workers.conftest import Floor
 from workers.budget import Budget
 from workers.concurrent import deadline
 from workers.seam_api import SeamApi
 from workers.seam_errors import Heard
-from workers.tools import Tools
 
 KEY = Keys().budget()
 
@@ -175,7 +176,7 @@ def test_nobody_calls_before_a_retry_after(redis: Redis) -> None:
 
 def test_without_redis_nobody_calls() -> None:
     """Which is no failure of the job."""
-    nobody = Redis(host="127.0.0.1", port=1)
+    nobody = Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0))
 
     with pytest.raises(Temporary, match="Redis"):
         Budget(nobody, KEY, rate=10, burst=5).wait_for_turn()
@@ -241,15 +242,13 @@ def most_within(moments: list[float], seconds: float) -> int:
     return best
 
 
-def test_eight_workers_together_never_exceed_the_rate(tools: Tools, sim: Running, redis_url: str) -> None:
+def test_eight_workers_together_never_exceed_the_rate(sim: Running, redis_url: str) -> None:
     """T9: each with its own connection to Redis, measured at Seam; a burst is what it may be once, the rest is rate."""
     rate, burst, seconds = 40, 4, 5.0
+    told = Settings(api_key=sim.api_key, endpoint=sim.url)
     acs_user_id = sim.world.add_user()
     clients = [Redis.from_url(redis_url) for _ in range(8)]
-    apis = [
-        SeamApi(tools.settings, count=lambda _fields: None, budget=budget(each, rate=rate, burst=burst))
-        for each in clients
-    ]
+    apis = [SeamApi(told, count=lambda _fields: None, budget=budget(each, rate=rate, burst=burst)) for each in clients]
     until = time.monotonic() + seconds
     threads = [
         threading.Thread(target=keep_calling, args=(lambda api=api: api.get_user(acs_user_id), until)) for api in apis
@@ -268,20 +267,21 @@ def test_eight_workers_together_never_exceed_the_rate(tools: Tools, sim: Running
     assert most_within(moments, 2.0) <= 1.1 * rate * 2.0 + burst
 
 
-def test_a_429_is_obeyed_by_the_other_workers(floor: Floor, sim: Running) -> None:
+def test_a_429_is_obeyed_by_the_other_workers(sim: Running, redis_url: str) -> None:
     """One hears Retry-After; another process, with another user, waits for it, too."""
     first, second = sim.world.add_user(), sim.world.add_user()
     sim.world.faults.add(status=429, retry_after=1, times=1)
-    other = Redis.from_url(floor.tools.settings.redis_url)
-    neighbour = SeamApi(
-        floor.tools.settings, count=lambda _fields: None, budget=budget(other, rate=100, burst=200)
-    )  # fmt: skip
+    told = Settings(api_key=sim.api_key, endpoint=sim.url)
+    clients = [Redis.from_url(redis_url) for _ in range(2)]
+    one, neighbour = (
+        SeamApi(told, count=lambda _fields: None, budget=budget(each, rate=100, burst=200)) for each in clients
+    )
 
     with pytest.raises(Temporary):
-        floor.tools.seam.get_user(first)
+        one.get_user(first)
     neighbour.get_user(second)
-    neighbour.close()
-    other.close()
+    for each in (one, neighbour, *clients):
+        each.close()
 
     refused, answered = sim.world.requests.list("/acs/users/get")
     assert (answered.at - refused.at).total_seconds() >= 0.95
