@@ -45,7 +45,7 @@ def reconcile(tools: Tools, ask: Ask) -> None:
     with database.reading(tools.engine) as connection:
         acs_system_id = mirror.system_of(connection, ask.acs_user_id)  # whose circuit it is, if we know the user
     read_at = clock.now()
-    raw = tools.seam.get_user(ask.acs_user_id, acs_system_id)
+    raw = tools.seam.get_user(ask.acs_user_id, acs_system_id=acs_system_id)
     if raw is None:
         _not_there(tools, ask, read_at)
     else:
