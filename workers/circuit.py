@@ -13,12 +13,13 @@ from __future__ import annotations
 import json
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
 from redis.exceptions import RedisError
 from rq import get_current_job
+from sqlalchemy.exc import SQLAlchemyError
 
 from seamkeeper import logs
 from seamkeeper.errors import Parked, Permanent, Temporary
@@ -33,10 +34,17 @@ _BATCH, _BATCHES = 200, 10  # users let go at once, and in one run of the job
 _OPEN, _PROBE = 1, 2
 
 
-class Circuits:
-    """The circuits, as the threads of one process see them. `SeamApi` asks before and tells after each call."""
+OnChange = Callable[[str, bool, str], None]
 
-    def __init__(self, queues: Queues, told: Settings) -> None:
+
+class Circuits:
+    """The circuits, as the threads of one process see them. `SeamApi` asks before and tells after each call.
+
+    `on_change` hears of each opening and closing: the access system, whether it is open now, and words of ours.
+    """
+
+    def __init__(self, queues: Queues, told: Settings, *, on_change: OnChange | None = None) -> None:
+        self._on_change = on_change
         self._queues, self._redis, self._keys = queues, queues.redis, queues.keys
         self._told, self._flights = told, Flights()
         self._enter, self._failed, self._succeeded, self._undecided, self._let_go = (
@@ -84,7 +92,7 @@ class Circuits:
     def close(self, acs_system_id: str, *, why: str) -> None:
         """Seam said that the system is back: no more waiting, and the next failure is the first one."""
         if self._succeeded(keys=self._names(acs_system_id), args=[acs_system_id, "read", 1, 1]):
-            logs.get().info("circuit.closed", acs_system_id=acs_system_id, why=why)
+            self._changed(acs_system_id, False, why)
         if self._redis.exists(self._keys.parked(acs_system_id)):
             self._queues.ask_probe(acs_system_id, why=why)
 
@@ -136,9 +144,9 @@ class Circuits:
         with _told_if_possible(acs_system_id):
             cool_off = int(self._failed(keys=self._names(acs_system_id), args=arguments)) / 1e6
             if cool_off:
-                logs.get().warning("circuit.opened", acs_system_id=acs_system_id, seconds=cool_off, reason=reason)
                 delay = timedelta(seconds=cool_off + 1)
                 self._queues.ask_probe(acs_system_id, why="the circuit is open", delay=delay)
+                self._changed(acs_system_id, True, f"{reason[:300]} (resting for {cool_off:.0f} s)")
 
     def _has_succeeded(self, acs_system_id: str, kind: str, *, is_probe: bool, had_failed: bool) -> None:
         """Costs a trip to Redis only when there is something to forget."""
@@ -146,8 +154,14 @@ class Circuits:
             return
         with _told_if_possible(acs_system_id):
             if self._succeeded(keys=self._names(acs_system_id), args=[acs_system_id, kind, int(is_probe), 0]):
-                logs.get().info("circuit.closed", acs_system_id=acs_system_id, why="a call was answered")
                 self._queues.ask_probe(acs_system_id, why="the circuit closed")
+                self._changed(acs_system_id, False, "a call was answered")
+
+    def _changed(self, acs_system_id: str, is_open: bool, why: str) -> None:
+        what = "circuit.opened" if is_open else "circuit.closed"
+        logs.get().warning(what, acs_system_id=acs_system_id, why=why)
+        if self._on_change:
+            self._on_change(acs_system_id, is_open, why)
 
     def _names(self, acs_system_id: str) -> list[str]:
         return [self._keys.circuit(acs_system_id), self._keys.circuits()]
@@ -159,5 +173,5 @@ def _told_if_possible(acs_system_id: str) -> Iterator[None]:
     circuit opens finds what is left undone."""
     try:
         yield
-    except RedisError as error:
+    except (RedisError, SQLAlchemyError) as error:
         logs.get().warning("circuit.not_told", acs_system_id=acs_system_id, error=type(error).__name__)

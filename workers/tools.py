@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 from seamkeeper import database, logs, settings
 from seamkeeper.queues import Keys, Queues
 from seamkeeper.rqjob import Terms
+from workers import notices
 from workers.budget import Budget
 from workers.circuit import Circuits
 from workers.reactions import Table, load_table
@@ -52,8 +53,12 @@ def make_tools(told: settings.Settings) -> Tools:
     redis = Redis.from_url(told.redis_url, socket_timeout=10, socket_connect_timeout=5, max_connections=_CONNECTIONS)
     queues = Queues(redis, keys=Keys(told.redis_key_prefix), terms=Terms(told.job_timeout, told.retry_delays))
     budget = Budget(redis, queues.keys.budget(), rate=told.seam_rate, burst=told.seam_burst)
-    circuits = Circuits(queues, told)
-    return Tools(
+
+    def tell(acs_system_id: str, is_open: bool, why: str) -> None:
+        notices.circuit(tools, acs_system_id, is_open=is_open, because=why)
+
+    circuits = Circuits(queues, told, on_change=tell)
+    tools = Tools(
         settings=told,
         engine=database.open_engine(told.database_url),
         queues=queues,
@@ -61,3 +66,4 @@ def make_tools(told: settings.Settings) -> Tools:
         circuits=circuits,
         table=load_table(told.reactions),
     )
+    return tools

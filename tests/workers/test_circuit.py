@@ -391,3 +391,17 @@ def test_a_parked_error_says_until_when(circuits: Circuits) -> None:
 
     assert caught.value.delay is not None
     assert timedelta(seconds=20) < caught.value.delay < timedelta(seconds=40)
+
+
+def test_each_opening_and_closing_is_told_and_not_told_again_while_it_stays_so(queues: Queues, redis: Redis) -> None:
+    """To whoever tells people: with the system, and words without anybody's name."""
+    told: list[tuple[str, bool]] = []
+    circuits = Circuits(queues, Settings(), on_change=lambda name, is_open, _why: told.append((name, is_open)))
+
+    fail(circuits, 7)
+    call(circuits)
+    cool_off_ends(redis)
+    call(circuits)
+    circuits.close(SYSTEM, why="a test")
+
+    assert told == [(SYSTEM, True), (SYSTEM, False)]
