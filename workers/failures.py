@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as NoConnection
 from seamkeeper import clock, journal, logs
 from seamkeeper.errors import Permanent, Postponed, SeamkeeperError, Temporary
 from seamkeeper.rqjob import jittered
+from workers import notices
 from workers.tools import Tools
 
 _SOON = timedelta(seconds=30)  # for what was postponed without a word about until when
@@ -80,6 +81,8 @@ def attempt(
         next_at = fate.next_at and clock.iso(fate.next_at)
         log.warning(f"job.{fate.outcome}", reason=reason, next_at=next_at, exc_info=unexpected)
         _count(tools, f"{counter}:{fate.outcome}")
+        if tried.is_over:
+            notices.dead(tools, job=name, reason=reason, event_id=event_id, acs_user_id=acs_user_id)
         if fate.is_raised:
             raise
         return

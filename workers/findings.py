@@ -9,13 +9,17 @@ from typing import Any
 from sqlalchemy import Connection
 
 from seamkeeper import history, issues
+from workers import notices
 from workers.plan import FINDINGS, Plan, key
+from workers.tools import Tools
 
 _LEFT_TO_A_PERSON = ("another_writer", "update_keeps_failing")
 
 
-def keep(connection: Connection, raw: Mapping[str, Any], plan: Plan, *, since: datetime) -> None:
-    """The findings of the plan are open, the others it could have had are cleared."""
+def keep(
+    tools: Tools, connection: Connection, raw: Mapping[str, Any], plan: Plan, *, since: datetime
+) -> None:  # fmt: skip
+    """The findings of the plan are open, and told when they are new; the others it could have had are cleared."""
     acs_user_id, system = str(raw["acs_user_id"]), raw.get("acs_system_id")
     for code in FINDINGS:
         wanted = plan.findings.get(code)
@@ -24,9 +28,9 @@ def keep(connection: Connection, raw: Mapping[str, Any], plan: Plan, *, since: d
             continue
         message = "; ".join(f"{name} {plan.held_back[name]}" for name in wanted)
         detail = {"fields": _fields(connection, acs_user_id, code, wanted, since)}
-        issues.raise_finding(
-            connection, code, acs_user_id=acs_user_id, acs_system_id=system, message=message, detail=detail
-        )
+        about: dict[str, Any] = {"acs_user_id": acs_user_id, "acs_system_id": system}
+        if issues.raise_finding(connection, code, **about, message=message, detail=detail):
+            notices.issue_raised(tools, kind="finding", code=code, **about, connection=connection)
 
 
 def _fields(

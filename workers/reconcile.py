@@ -104,7 +104,7 @@ def _keep(
     health = users.health(raw, expected=expected)
     mirror.keep(connection, before, raw, plan.verdict, health=health, read_at=now.at)
     issues.keep_codes(connection, ask.acs_user_id, raw, expected=expected)
-    findings.keep(connection, raw, plan, since=now.at - tools.settings.fight_window)
+    findings.keep(tools, connection, raw, plan, since=now.at - tools.settings.fight_window)
     _note(tools, connection, found)
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from seamkeeper import database, logs, mirror
+from seamkeeper import database, issues, logs, mirror
 from seamkeeper.queues import RESYNC, RESYNC_SYSTEM
+from workers import notices
 from workers.tools import Tools
 
 _MOST_MISSING = 0.05  # of a system's users
 _FEW = 10
+_TOO_MANY = "too_many_missing"
 _VOLATILE = {"last_successful_sync_at"}
 
 
@@ -29,7 +31,7 @@ def resync_system(tools: Tools, acs_system_id: str, *, why: str) -> int:
             listed.add(acs_user_id)
             if acs_user_id not in held or _differs(raw, held[acs_user_id]):
                 asked.append(acs_user_id)
-    asked += _missing(acs_system_id, held, listed)
+    asked += _missing(tools, acs_system_id, held, listed)
     for acs_user_id in asked:
         tools.queues.ask_reconcile(acs_user_id, why=why, source="resync", queue=RESYNC)
     logs.get().info("resync.done", acs_system_id=acs_system_id, listed=len(listed), asked=len(asked))
@@ -52,14 +54,23 @@ def _ask_for_each(tools: Tools, found: list[Mapping[str, Any]], why: str) -> int
     return len(found)
 
 
-def _missing(acs_system_id: str, held: Mapping[str, Any], listed: set[str]) -> list[str]:
+def _missing(tools: Tools, acs_system_id: str, held: Mapping[str, Any], listed: set[str]) -> list[str]:
     """Users the complete list lacks. Many at once are a fault of the list until shown otherwise: then nobody is asked
-    for, and nobody is marked."""
+    for, and nobody is marked; a person looks."""
     missing = sorted(set(held) - listed)
-    if len(missing) > max(_FEW, _MOST_MISSING * len(held)):
-        logs.get().error("resync.too_many_missing", acs_system_id=acs_system_id, missing=len(missing), held=len(held))
-        return []
-    return missing
+    is_fault = len(missing) > max(_FEW, _MOST_MISSING * len(held))
+    with tools.engine.begin() as connection:
+        if not is_fault:
+            issues.clear_finding(connection, _TOO_MANY, acs_system_id=acs_system_id)
+            return missing
+        message = f"{len(missing)} of {len(held)} users are missing: a fault of Seam's list, or a great deletion"
+        detail = {"missing": len(missing), "held": len(held)}
+        if issues.raise_finding(connection, _TOO_MANY, acs_system_id=acs_system_id, message=message, detail=detail):
+            notices.issue_raised(
+                tools, kind="finding", code=_TOO_MANY, acs_system_id=acs_system_id, connection=connection
+            )  # fmt: skip
+    logs.get().error("resync.too_many_missing", acs_system_id=acs_system_id, **detail)
+    return []
 
 
 def _differs(raw: Mapping[str, Any], held: Mapping[str, Any] | None) -> bool:
