@@ -33,6 +33,15 @@ def forget_desired(connection: Connection, acs_user_id: str) -> bool:
     return result.rowcount > 0
 
 
+def managed_ids(connection: Connection, *, acs_system_id: str | None = None) -> list[str]:
+    """Users of whom something is desired, without those who are known to be gone; of one access system, or of all."""
+    joined = desired_users.outerjoin(acs_users, acs_users.c.acs_user_id == desired_users.c.acs_user_id)
+    query = select(desired_users.c.acs_user_id).select_from(joined).where(acs_users.c.deleted_at.is_(None))
+    if acs_system_id is not None:
+        query = query.where(acs_users.c.acs_system_id == acs_system_id)
+    return list(connection.execute(query.order_by(desired_users.c.acs_user_id)).scalars())
+
+
 def ids_to_adopt(connection: Connection, *, only_unmanaged: bool = False) -> list[str]:
     """Users that are there and read: those whose observed state can become the desired one."""
     query = select(acs_users.c.acs_user_id).where(acs_users.c.deleted_at.is_(None), acs_users.c.observed.is_not(None))

@@ -61,6 +61,13 @@ def own_writes(connection: Connection, acs_user_id: str, *, since: datetime) -> 
     return found
 
 
+def ordered_writes(connection: Connection, acs_user_id: str, *, after: int) -> list[dict[str, Any]]:
+    """`outcome` and `reason` of what a person's order wrote since the action with this number, oldest first."""
+    is_it = (actions.c.acs_user_id == acs_user_id) & (actions.c.source == ORDERED) & (actions.c.action_id > after)
+    query = select(actions.c.outcome, actions.c.reason).where(is_it).order_by(actions.c.action_id)
+    return [{"outcome": outcome, "reason": reason} for outcome, reason in connection.execute(query)]
+
+
 def arrivals(connection: Connection, acs_user_id: str, *, since: datetime) -> frozenset[str]:
     """Fields that were read with the value we had sent, since then."""
     found = _changed(connection, acs_user_id, since)

@@ -16,6 +16,7 @@ from seamkeeper.users import observed_value
 
 SYNCS = ("in_sync", "drifted", "applying", "paused", "unknown")
 HEALTHS = ("ok", "warning", "error", "deleted")
+_CHUNK = 1000  # databases limit the number of values in one query
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +174,16 @@ def display_names(connection: Connection, acs_user_ids: Sequence[str]) -> dict[s
     query = select(acs_users.c.acs_user_id, acs_users.c.display_name, acs_users.c.full_name)
     rows = connection.execute(query.where(acs_users.c.acs_user_id.in_(acs_user_ids)))
     return {acs_user_id: name for acs_user_id, display, full in rows if (name := display or full)}
+
+
+def read_times(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str, datetime]:
+    """acs_user_id -> when each of these was read last; who never was is left out."""
+    found: dict[str, datetime] = {}
+    for start in range(0, len(acs_user_ids), _CHUNK):
+        some = acs_users.c.acs_user_id.in_(acs_user_ids[start : start + _CHUNK])
+        rows = connection.execute(select(acs_users.c.acs_user_id, acs_users.c.read_at).where(some))
+        found |= {acs_user_id: read_at for acs_user_id, read_at in rows}  # noqa: C416 (a result has keys: dict reads them)
+    return found
 
 
 def needing_attention(connection: Connection, *, limit: int = 8) -> list[dict[str, Any]]:

@@ -9,12 +9,26 @@ from __future__ import annotations
 
 import math
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from seamkeeper import clock
+from seamkeeper.orders import ORDINARY
 from seamkeeper.rqjob import Job, Terms, data, flatten, job_id_for
-from seamkeeper.turn_scripts import ASK, ASK_RETRY, GIVE_BACK, LATER, LIVE, NOTE_FAILURE, RESYNC_MARK, RETRY, TAKE
+from seamkeeper.turn_scripts import (
+    ASK,
+    ASK_RETRY,
+    DROP,
+    GIVE_BACK,
+    IS_ASKED,
+    LATER,
+    LIVE,
+    NOTE_FAILURE,
+    RESYNC_MARK,
+    RETRY,
+    TAKE,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from seamkeeper.queues import Keys
@@ -41,28 +55,30 @@ class Turns:
         self._ask, self._take, self._give_back, self._ask_retry, self._note_failure = (
             redis.register_script(script) for script in (ASK, TAKE, GIVE_BACK, ASK_RETRY, NOTE_FAILURE)
         )
+        self._is_asked, self._drop = (redis.register_script(script) for script in (IS_ASKED, DROP))
 
     def ask_reconcile(
         self, acs_user_id: str, *, why: str, source: str, delay: timedelta | None = None, step: int = 0,
-        queue: str = RECONCILE,
+        queue: str = RECONCILE, mode: str = ORDINARY,
     ) -> str:  # fmt: skip
         """Asks for a reconcile of one user and gives the id of the job that will do it, new or already waiting.
 
         With `delay` it is a later look (after a write), which does not stand in the way of an ask for now, nor of a
         look of another step. `step` counts the later looks. An ask in the queue `resync` stands behind live ones, and
-        is served by any of them.
+        is served by any of them. An ask in a mode (seamkeeper/orders.py) stands for itself: no other serves it, and it
+        serves no other.
         """
         at = clock.now()
-        job, fields = self._job(acs_user_id, why=why, source=source, step=step, queue=queue, at=at)
+        job, fields = self._job(acs_user_id, why=why, source=source, step=step, queue=queue, at=at, mode=mode)
         place = LATER if delay else _place(queue, step=0, is_retry=False)
         life = _seconds(_MARKS_LIVE + (delay or timedelta()))
         due = due_at(at + delay) if delay else 0
         args = [*self.starts, place, life, job.job_id, due, at.timestamp(), clock.iso(at), *flatten(fields)]
-        return text(self._ask(keys=self._names(acs_user_id, step), args=args))
+        return text(self._ask(keys=self._names(acs_user_id, step, mode), args=args))
 
     def take_turn(
         self, acs_user_id: str, *, job_id: str, lasts: timedelta, step: int = 0, why: str = "", source: str = "",
-        queue: str = RECONCILE, is_retry: bool = False,
+        queue: str = RECONCILE, is_retry: bool = False, mode: str = ORDINARY,
     ) -> str | None:  # fmt: skip
         """A token when the user's turn is ours now. It ends by itself after `lasts`.
 
@@ -72,35 +88,38 @@ class Turns:
         at, token = clock.now(), uuid.uuid4().hex
         place = _place(queue, step=step, is_retry=is_retry)
         job, fields = self._job(
-            acs_user_id, why=why, source=source, step=step, queue=queue, at=at, is_at_front=is_retry
+            acs_user_id, why=why, source=source, step=step, queue=queue, at=at, is_at_front=is_retry, mode=mode
         )  # fmt: skip
         args = [
             *self.starts, place, _seconds(_MARKS_LIVE), job.job_id, job_id, at.timestamp(), clock.iso(at), token,
             max(1, int(lasts.total_seconds() * 1000)), int(step == 0), *flatten(fields),
         ]  # fmt: skip
-        return token if self._take(keys=self._names(acs_user_id, step), args=args) else None
+        return token if self._take(keys=self._names(acs_user_id, step, mode), args=args) else None
 
-    def give_turn_back(self, acs_user_id: str, token: str, *, settled: bool = False) -> bool:
+    def give_turn_back(self, acs_user_id: str, token: str, *, settled: bool = False, mode: str = ORDINARY) -> bool:
         """Ends the turn, if it is still ours, and lets those begin who waited for its end.
 
         `settled`: the run succeeded, or no other shall be tried: failures are forgotten and a waiting retry is dropped.
         """
         args = [*self.starts, token, clock.iso(clock.now()), int(settled)]
-        return bool(self._give_back(keys=self._names(acs_user_id), args=args))
+        return bool(self._give_back(keys=self._names(acs_user_id, mode=mode), args=args))
 
-    def note_failure(self, acs_user_id: str, token: str, *, step: int, counts: bool = True) -> Failures:
+    def note_failure(
+        self, acs_user_id: str, token: str, *, step: int, counts: bool = True, mode: str = ORDINARY
+    ) -> Failures:
         """One more failure in a row, in the turn that the token stands for. Forgotten when nothing follows for long.
 
         What was only postponed does not count, but its step does.
         """
         life = max(86400, 3 * max(self.terms.retry_delays, default=0))
         args = [token, step, life, int(counts)]
-        number, lowest = self._note_failure(keys=[self.keys.failing(acs_user_id)], args=args)
+        number, lowest = self._note_failure(keys=[self.keys.failing(_subject(acs_user_id, mode))], args=args)
         return Failures(number, lowest)
 
     def ask_retry(
-        self, acs_user_id: str, *, why: str, source: str, delay: timedelta, step: int = 0, may_be_sooner: bool = False
-    ) -> datetime:
+        self, acs_user_id: str, *, why: str, source: str, delay: timedelta, step: int = 0, may_be_sooner: bool = False,
+        mode: str = ORDINARY,
+    ) -> datetime:  # fmt: skip
         """Asks for the user's one retry, within the turn: when it comes, at the front of the queue `resync`.
 
         It takes the place of a retry that waits already, and comes no sooner than that one (a failure prolongs the
@@ -108,19 +127,32 @@ class Turns:
         """
         at = clock.now()
         job, fields = self._job(
-            acs_user_id, why=why, source=source, step=step, queue=RESYNC, at=at, is_at_front=True
+            acs_user_id, why=why, source=source, step=step, queue=RESYNC, at=at, is_at_front=True, mode=mode
         )  # fmt: skip
         life = _seconds(_MARKS_LIVE + delay)
         args = [*self.starts, life, job.job_id, due_at(at + delay), int(not may_be_sooner), *flatten(fields)]
-        return datetime.fromtimestamp(self._ask_retry(keys=self._names(acs_user_id), args=args), UTC)
+        return datetime.fromtimestamp(self._ask_retry(keys=self._names(acs_user_id, mode=mode), args=args), UTC)
+
+    def still_asked(self, asks: Mapping[str, str]) -> set[str]:
+        """Of these users (acs_user_id -> mode) those whose look waits, is to be tried again, or may run now."""
+        pipeline = self.redis.pipeline(transaction=False)
+        for acs_user_id, mode in asks.items():
+            self._is_asked(keys=self._names(acs_user_id, mode=mode), args=self.starts, client=pipeline)
+        return {name for name, is_asked in zip(asks, pipeline.execute(), strict=True) if is_asked}
+
+    def take_back(self, acs_user_id: str, mode: str) -> None:
+        """Nobody waits for the looks in this mode any more: what has not begun is dropped, retries too."""
+        self._drop(keys=self._names(acs_user_id, mode=mode), args=self.starts)
 
     def _job(
-        self, acs_user_id: str, *, why: str, source: str, step: int, queue: str, at: datetime, is_at_front: bool = False
-    ) -> tuple[Job, dict[str, Any]]:
+        self, acs_user_id: str, *, why: str, source: str, step: int, queue: str, at: datetime, mode: str,
+        is_at_front: bool = False,
+    ) -> tuple[Job, dict[str, Any]]:  # fmt: skip
         job = Job(
             job_id=f"reconcile-{job_id_for(acs_user_id)}-{uuid.uuid4().hex[:8]}",
             function=RECONCILE_USER,
-            arguments={"acs_user_id": acs_user_id, "why": why, "source": source, "step": step},
+            arguments={"acs_user_id": acs_user_id, "why": why, "source": source, "step": step}
+            | ({"mode": mode} if mode else {}),
             description=f"reconcile {acs_user_id} ({why})",
         )
         fields: dict[str, Any] = {"created_at": clock.iso(at), "data": data(job), "description": job.description}
@@ -128,11 +160,12 @@ class Turns:
             fields["enqueue_at_front"] = 1
         return job, fields | self.terms.fields(queue)
 
-    def _names(self, acs_user_id: str, step: int = 0) -> list[str]:
-        keys = self.keys
-        marks = [keys.waiting(acs_user_id), keys.retry(acs_user_id), keys.resync(acs_user_id)]
-        state = [keys.turn(acs_user_id), keys.blocked(acs_user_id), keys.failing(acs_user_id)]
-        return [*state, *marks, keys.later(acs_user_id, step), keys.queues()]
+    def _names(self, acs_user_id: str, step: int = 0, mode: str = ORDINARY) -> list[str]:
+        """One turn for all modes; marks and failures for each."""
+        keys, subject = self.keys, _subject(acs_user_id, mode)
+        marks = [keys.waiting(subject), keys.retry(subject), keys.resync(subject)]
+        state = [keys.turn(acs_user_id), keys.blocked(acs_user_id), keys.failing(subject)]
+        return [*state, *marks, keys.later(subject, step), keys.queues()]
 
 
 def due_at(at: datetime) -> int:
@@ -143,6 +176,11 @@ def due_at(at: datetime) -> int:
 def text(answer: bytes | str) -> str:
     """What a script answered, whatever the client decodes."""
     return answer.decode() if isinstance(answer, bytes) else answer
+
+
+def _subject(acs_user_id: str, mode: str) -> str:
+    """What marks are named for; no id holds a space."""
+    return f"{acs_user_id} {mode}" if mode else acs_user_id
 
 
 def _place(queue: str, *, step: int, is_retry: bool) -> int:

@@ -161,3 +161,21 @@ end
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 return {tonumber(redis.call('HGET', KEYS[1], 'number')), tonumber(redis.call('HGET', KEYS[1], 'step'))}
 """
+
+# Whether a look at the user waits, will be tried again, or may run at this moment (the turn is taken, by whomever).
+IS_ASKED = (
+    _PARTS
+    + """
+if other(KEYS[4], '') or other(KEYS[5], '') or redis.call('EXISTS', KEYS[1]) == 1 then return 1 end
+return 0
+"""
+)
+
+DROP = (
+    _PARTS
+    + """
+drop(KEYS[4])
+drop(KEYS[5])
+return 1
+"""
+)

@@ -47,10 +47,10 @@ def keep_unreadable(*, name: str, body: str, reason: str, received_at: str, deli
         journal.write_unreadable(connection, name, body, reason, arrival)
 
 
-def reconcile_user(*, acs_user_id: str, why: str, source: str, step: int = 0) -> None:
+def reconcile_user(*, acs_user_id: str, why: str, source: str, step: int = 0, mode: str = "") -> None:
     """One user, read afresh, in the user's turn: never two at once. Who finds it taken leaves it to another job."""
     tools = tools_of_this_process()
-    ask = Ask(acs_user_id, why, source, step)
+    ask = Ask(acs_user_id, why, source, step, mode)
     in_turn(tools, ask, lambda: reconcile(tools, ask))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from seamkeeper import clock, users
 from seamkeeper.mirror import Verdict
+from seamkeeper.orders import DRY, NOT_SENT, SHOWN
 from seamkeeper.policies import Policy
 from seamkeeper.users import Difference
 from workers import playbook
@@ -150,8 +151,10 @@ def _why_nobody_writes(raw: users.Observed, now: Situation) -> str | None:
         why = f" ({now.policy.reason})" if now.policy.reason else ""
         return f"paused until {until} for the {now.policy.repair_by}{why}"
     if now.policy.repair == "plan":
+        if now.policy.repair_by == DRY:
+            return f"a plan was asked for: {SHOWN}"
         said_by = "SEAMKEEPER_REPAIR" if now.policy.repair_by == "settings" else f"policy of the {now.policy.repair_by}"
-        return f"{said_by}=plan: shown, not written"
+        return f"{said_by}=plan: {SHOWN}"
     return None
 
 
@@ -167,4 +170,4 @@ def _steps(due: Mapping[str, Difference]) -> Iterable[Step]:
 
 def _sentence(held_back: Mapping[str, str]) -> str | None:
     words = "; ".join(f"{name} {said}" for name, said in held_back.items())
-    return f"not sent: {words}" if words else None
+    return f"{NOT_SENT}{words}" if words else None

@@ -7,18 +7,18 @@ the clock is read before it: an observation is as old as its request.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
 
-from seamkeeper import clock, database, history, issues, logs, mirror, systems, users
+from seamkeeper import clock, database, history, issues, logs, mirror, orders, systems, users
 from seamkeeper.desired import desired_of
 from seamkeeper.errors import Permanent, Temporary
 from seamkeeper.journal import is_deletion_announced
 from seamkeeper.mirror import Standing, Verdict
-from seamkeeper.policies import policy_of
+from seamkeeper.policies import Policy, policy_of
 from workers import findings, playbook, repair
 from workers.changes import Change, find_changes, vanished
 from workers.plan import Plan, Situation, Writes, plan_of
@@ -31,13 +31,24 @@ _LONGEST_LOOK_AHEAD = timedelta(days=30)
 @dataclass(frozen=True, slots=True)
 class Ask:
     """Why this run: in words, by which way it came (`webhook`, `resync`, …), the how-manieth later look it is (0: asked
-    for by an event, a resync or a person), and whether a person ordered the repair itself."""
+    for by an event, a resync or a person), and in which mode (seamkeeper/orders.py): a dry run writes nothing at Seam,
+    an ordered one is a person's."""
 
     acs_user_id: str
     why: str
     source: str
     step: int = 0
-    is_ordered: bool = False
+    mode: str = orders.ORDINARY
+
+    @property
+    def is_dry(self) -> bool:
+        """Somebody wants to see what would be done."""
+        return self.mode == orders.DRY
+
+    @property
+    def is_ordered(self) -> bool:
+        """A person ordered the repair itself."""
+        return orders.is_ordered(self.mode)
 
 
 def reconcile(tools: Tools, ask: Ask) -> None:
@@ -62,8 +73,10 @@ def _there(tools: Tools, ask: Ask, raw: Mapping[str, Any], read_at: datetime) ->
         if before.is_gone and now.is_leaving and ask.step < len(tools.settings.reread_delays):
             look_again(tools, ask)  # an answer from before the deletion; only Seam's lasting word undoes a tombstone
             return
-        plan = plan_of(raw, now)
+        plan = _plan(ask, raw, now)
         _keep(tools, connection, ask, before, raw, now, plan)
+    if ask.is_dry:  # nothing follows: who is looked at again is so by the ask that was there before
+        return
     is_sent = _carry_out(tools, ask, raw, plan)
     if is_sent or plan.verdict.sync == "applying" or now.is_leaving or playbook.is_to_look_again(raw):
         look_again(tools, ask)
@@ -79,9 +92,9 @@ def _situation(tools: Tools, connection: Connection, ask: Ask, raw: Mapping[str,
     own = history.own_writes(connection, acs_user_id, since=since)
     return Situation(
         desired=desired_of(connection, acs_user_id),
-        policy=policy_of(
+        policy=_in_mode(ask, policy_of(
             connection, acs_user_id, system, repair=told.repair, recreate=told.recreate, at=read_at
-        ),
+        )),
         at=read_at,
         is_leaving=is_deletion_announced(connection, acs_user_id),
         is_connected=systems.is_connected(connection, system),
@@ -90,6 +103,22 @@ def _situation(tools: Tools, connection: Connection, ask: Ask, raw: Mapping[str,
         given_up=findings.given_up(connection, acs_user_id),
         budget=told.fight_repairs,
     )  # fmt: skip
+
+
+def _in_mode(ask: Ask, policy: Policy) -> Policy:
+    """A dry run writes nothing; an order overrules `plan`, but neither a pause nor `off`."""
+    if ask.is_dry and policy.repair == "apply":
+        return replace(policy, repair="plan", repair_by=orders.DRY)
+    return replace(policy, repair="apply") if ask.is_ordered and policy.repair == "plan" else policy
+
+
+def _plan(ask: Ask, raw: Mapping[str, Any], now: Situation) -> Plan:
+    """Of what a person ordered exactly what they saw is written, or nothing: then nobody has decided anything."""
+    plan = plan_of(raw, now)
+    if not plan.steps or orders.is_as_planned(ask.mode, plan.verdict.drift):
+        return plan
+    plan = plan_of(raw, replace(now, is_ordered=False))
+    return replace(plan, steps=(), verdict=replace(plan.verdict, sync="drifted", reason=orders.MOVED))
 
 
 def _keep(
@@ -131,7 +160,9 @@ def _mark(tools: Tools, ask: Ask, verdict: Verdict) -> None:
 
 def _not_there(tools: Tools, ask: Ask, read_at: datetime) -> None:
     """Seam says 404: a tombstone. Only who was announced, never seen and not deleted is looked for again first: the
-    event can be ahead of the API."""
+    event can be ahead of the API. A dry run leaves it to the others: more may follow from it."""
+    if ask.is_dry:
+        return
     with tools.engine.begin() as connection:
         before = mirror.standing(connection, ask.acs_user_id)
         if not mirror.is_newer(before, read_at):
@@ -153,7 +184,10 @@ def _is_older(tools: Tools, ask: Ask) -> None:
 
 
 def look_again(tools: Tools, ask: Ask) -> None:
-    """Read the user once more, later, and later still: 5 s, 15 s, 60 s, 5 min, 30 min; then events and resyncs do."""
+    """Read the user once more, later, and later still: 5 s, 15 s, 60 s, 5 min, 30 min; then events and resyncs do. Not
+    after a dry run: the next look might write."""
+    if ask.is_dry:
+        return
     delays = tools.settings.reread_delays
     if ask.step < len(delays):
         delay, step = timedelta(seconds=delays[ask.step]), ask.step + 1

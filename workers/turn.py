@@ -27,7 +27,7 @@ def in_turn(tools: Tools, ask: Ask, look: Callable[[], None]) -> None:
     job, tried = get_current_job(), Try()
     token = tools.queues.take_turn(
         ask.acs_user_id, job_id=job.id if job else "", lasts=tools.settings.job_timeout + _LONGER_THAN_A_JOB,
-        step=ask.step, why=ask.why, source=ask.source, queue=str(job.origin) if job else RECONCILE,
+        step=ask.step, why=ask.why, source=ask.source, mode=ask.mode, queue=str(job.origin) if job else RECONCILE,
         is_retry=bool(job and job.enqueue_at_front),
     )  # fmt: skip
     if token is None:
@@ -58,7 +58,7 @@ def _fate(tools: Tools, ask: Ask, token: str, error: Exception) -> Fate:
     if isinstance(error, Permanent):
         return Fate("dead", None)
     is_failure = not isinstance(error, Postponed)
-    failures = tools.queues.note_failure(ask.acs_user_id, token, step=ask.step, counts=is_failure)
+    failures = tools.queues.note_failure(ask.acs_user_id, token, step=ask.step, counts=is_failure, mode=ask.mode)
     if isinstance(error, Parked):
         return Fate("postponed", None, is_raised=False)
     if isinstance(error, Postponed):
@@ -68,14 +68,15 @@ def _fate(tools: Tools, ask: Ask, token: str, error: Exception) -> Fate:
     if delay is None:
         return Fate("dead", None)
     next_at = tools.queues.ask_retry(
-        ask.acs_user_id, why=ask.why, source=ask.source, delay=delay, step=failures.step, may_be_sooner=not is_failure
-    )
+        ask.acs_user_id, why=ask.why, source=ask.source, delay=delay, step=failures.step,
+        may_be_sooner=not is_failure, mode=ask.mode,
+    )  # fmt: skip
     return Fate("retry" if is_failure else "postponed", next_at, is_raised=False)
 
 
 def _give_back(tools: Tools, ask: Ask, token: str, *, settled: bool) -> None:
     """A turn that cannot be given back ends by itself, and then those come who wait for it."""
     try:
-        tools.queues.give_turn_back(ask.acs_user_id, token, settled=settled)
+        tools.queues.give_turn_back(ask.acs_user_id, token, settled=settled, mode=ask.mode)
     except RedisError as error:
         logs.get().warning("turn.not_given_back", acs_user_id=ask.acs_user_id, error=type(error).__name__)
