@@ -21,6 +21,8 @@ COMMANDS = {
     "users": ("users", "The people: list, show."),
     "issues": ("issues", "What is wrong with whom: list, show, acknowledge, snooze."),
     "policy": ("policy", "What may be done to whom: list, show, set, clear."),
+    "plan": ("plan", "Read users at Seam and show what would be written; nothing is."),
+    "apply": ("apply", "Write exactly what a plan says."),
     "recreate": ("recreate", "Make new users in place of those who are gone and still desired."),
     "pause": ("pause", "Write nothing about users, an access system or all for a while."),
     "resume": ("pause", "End a pause."),
