@@ -12,7 +12,8 @@ from redis import Redis
 
 from seamkeeper import seam_limits
 from seamkeeper.errors import Parked, Permanent, Postponed, Temporary
-from seamkeeper.queues import RECONCILE, RESYNC, Keys, Queues, Terms
+from seamkeeper.queues import RECONCILE, RESYNC, Keys, Queues
+from seamkeeper.rqjob import Terms
 from seamkeeper.settings import Settings
 from simulator.serve import Running
 from tests.signing import event
