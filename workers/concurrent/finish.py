@@ -4,32 +4,52 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from redis.exceptions import RedisError
 from rq.callbacks import execute_stopped_callback
-from rq.job import Retry
-from rq.utils import now
+from rq.executions import Execution, ExecutionRegistry
+from rq.job import Job, JobStatus, Retry
+from rq.registry import FinishedJobRegistry
+from rq.results import Result
+from rq.utils import current_timestamp, now, utcformat
 
 from workers.concurrent.run import Run
-from workers.concurrent.scripts import Unit, recorded, recorder
+from workers.concurrent.scripts import FINISH, Call, Unit, recorded, recorder, settle_call
 
 _log = logging.getLogger("rq.worker")
 
 
 def prepare(worker: Any, run: Run) -> bool:
-    """True when the end is a few writes that depend on nothing but themselves; they are in `run.unit` then."""
-    if not _is_plain(run, worker.default_result_ttl):
+    """True when the end is a few writes that depend on nothing but themselves: `run.line` or `run.unit` then."""
+    job = run.job
+    ttl = job.get_result_ttl(worker.default_result_ttl)
+    if not _is_plain(run, ttl):
         return False
     try:
-        run.unit = _plain_unit(worker, run)
+        job.ended_at = now()
+        if _is_as_claimed(run) and (ttl > 0 or ttl == -1):
+            run.line = _line(run, ttl)
+        else:
+            run.unit = _unit(worker, run, ttl)
     except Exception:
         _log.exception("Worker %s: the end of job %s", worker.name, run.job.id)
         return False
     return True
 
 
-def _is_plain(run: Run, default_result_ttl: int) -> bool:
+def commits(worker: Any, finished: Sequence[Run]) -> list[tuple[Call, list[Run]]]:
+    """The calls that write prepared ends; each answers what became of its runs, in their order."""
+    lines = [run for run in finished if run.line]
+    units = [run for run in finished if run.unit is not None]
+    calls = [(_finish_call(worker, lines), lines)] if lines else []
+    if units:
+        calls.append((settle_call([run.unit for run in units if run.unit is not None]), units))
+    return calls
+
+
+def _is_plain(run: Run, ttl: int) -> bool:
     job = run.job
     return not (
         run.raised
@@ -38,23 +58,65 @@ def _is_plain(run: Run, default_result_ttl: int) -> bool:
         or job.has_rate_limit
         or job._success_callback_name
         or job.webhooks
-        or job.get_result_ttl(default_result_ttl) == 0  # RQ reads before it deletes
+        or ttl == 0  # RQ reads before it deletes
     )
 
 
-def _plain_unit(worker: Any, run: Run) -> Unit:
+# What running a function changes in RQ's job by itself.
+_CHANGED_BY_RUNNING = frozenset({"_result", "_func_name", "_instance", "_args", "_kwargs", "ended_at"})
+
+
+def _is_as_claimed(run: Run) -> bool:
+    """RQ writes all the fields of the job again, for functions that set some of them. Most do not."""
+    before, job = run.as_claimed, run.job
+    return not job._dependency_ids and all(
+        value is before.get(name, run) or name in _CHANGED_BY_RUNNING for name, value in vars(job).items()
+    )
+
+
+def _line(run: Run, ttl: int) -> tuple[Any, ...]:
+    job, execution = run.job, run.execution
+    ended_at = job.ended_at or now()
+    job._status = JobStatus.FINISHED
+    return (
+        run.index, job.id, execution.id, execution.created_at.timestamp(), ended_at.timestamp(), utcformat(ended_at),
+        (ended_at - (job.started_at or ended_at)).total_seconds(), ttl, _result(run),
+    )  # fmt: skip
+
+
+def _result(run: Run) -> str:
+    """As RQ keeps it; what its serializer cannot take is replaced by words that say so."""
+    if run.value is None:
+        return ""
+    return str(Result(run.job.id, Result.Type.SUCCESSFUL, run.job.connection, return_value=run.value,
+                  serializer=run.job.serializer).serialize()["return_value"])  # fmt: skip
+
+
+def _finish_call(worker: Any, runs: Sequence[Run]) -> Call:
+    names = [worker.key, worker.executions_key]
+    for queue, registry in zip(worker.queues, worker.registries, strict=True):
+        names += (registry.key, FinishedJobRegistry.key_template.format(queue.name))
+    execution = Execution("", "", worker.connection)
+    arguments: list[Any] = [
+        worker.name, Job.key_for(""), execution.key.removesuffix(":"), ExecutionRegistry("", worker.connection).key,
+        Result.get_key(""), current_timestamp(),
+    ]  # fmt: skip
+    for run in runs:
+        arguments += run.line
+    return Call(FINISH, names, arguments)
+
+
+def _unit(worker: Any, run: Run, ttl: int) -> Unit:
     """The commands of RQ's `_finalize_success` and `handle_job_success` for a plain job, recorded from RQ's methods."""
     job, execution = run.job, run.execution
-    job.ended_at = now()
-    job._result = run.value
+    ended_at = job.ended_at or now()
     pipeline = recorder(worker.connection)
-    job.heartbeat(job.ended_at, 0, pipeline=pipeline)
+    job.heartbeat(ended_at, 0, pipeline=pipeline)
     worker.increment_successful_job_count(pipeline=pipeline)
-    worker.increment_total_working_time(job.ended_at - (job.started_at or job.ended_at), pipeline)
-    ttl = job.get_result_ttl(worker.default_result_ttl)
+    worker.increment_total_working_time(ended_at - (job.started_at or ended_at), pipeline)
     job._handle_success(
         ttl, pipeline=pipeline, worker_name=worker.name, execution_id=execution.id,
-        execution_started_at=execution.created_at, execution_ended_at=job.ended_at,
+        execution_started_at=execution.created_at, execution_ended_at=ended_at,
     )  # fmt: skip
     job.cleanup(ttl, pipeline=pipeline, remove_from_queue=False)
     execution.delete(run, pipeline)  # type: ignore[arg-type]  # asks for the registry only; RQ's job makes it anew
@@ -85,10 +147,9 @@ def by_rqs_methods(worker: Any, run: Run) -> None:
 
 
 def with_dependents(worker: Any, run: Run) -> None:
-    """A job that others wait for: RQ's own transaction, which watches them."""
-    registry = run.queue.started_job_registry
+    """A job that others wait for, or whose hash is gone: RQ's own transaction, which watches them, and writes it anew."""
     try:
-        worker.handle_job_success(run.job, run.queue, registry, run.execution)
+        worker.handle_job_success(run.job, run.queue, run.started_job_registry, run.execution)
     except RedisError as error:
         _log.warning("Worker %s: the end of job %s was not written: %s", worker.name, run.job.id, error)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -32,10 +32,13 @@ class Run:
     execution: Execution
     started_job_registry: StartedJobRegistry
     seconds: float  # RQ's job timeout; infinite when there is none
+    index: int = 0  # of its queue among the worker's
     ends_at: float = 0.0
     value: Any = None
     raised: Raised | None = None
-    unit: Unit | None = None  # how a plain end is written
+    line: Sequence[Any] = ()  # how a plain end is written: its part of the call of FINISH,
+    unit: Unit | None = None  # or RQ's commands, when the function changed its job
+    as_claimed: dict[str, Any] = field(default_factory=dict)  # the attributes of the job before it ran
     was_given_up: bool = False
     _thread: int | None = None
     _told: type[BaseException] | None = None

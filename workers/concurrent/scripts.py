@@ -1,4 +1,4 @@
-"""The three Lua calls that move a job, and how several of them travel in one round trip.
+"""The Lua calls that move a job, and how several of them travel in one round trip.
 
 A job stands in RQ's started registry (`rq:wip:QUEUE`) under `JOB:EXECUTION` from the moment it leaves its queue until
 what became of it is written. Each script looks at that entry first, so each may be sent again when an answer got lost,
@@ -78,8 +78,8 @@ class Unit:
     dependents: str = ""
 
 
-# What became of a unit.
-GONE, WRITTEN, HAS_DEPENDENTS = 0, 1, 2
+# What became of an end: its execution is gone, it was written, it is one for RQ's own method.
+GONE, WRITTEN, FOR_RQ = 0, 1, 2
 
 
 def settle_call(units: Sequence[Unit]) -> Call:
@@ -122,6 +122,56 @@ for unit = 1, tonumber(ARGV[1]) do
     at = at + size + 1
   end
   answers[unit] = verdict
+end
+return answers
+""")
+
+# KEYS  1 worker  2 the worker's executions, then for each queue: started registry, finished registry
+# ARGV  1 worker's name  2 start of a job key  3 start of an execution key  4 start of a job's executions key
+#       5 start of a result key  6 unix time, then for each job: number of its queue, job id, execution id, start and
+#       end as unix time, end as ISO time, seconds it took, seconds it is kept (-1: for ever), result or ''
+# Field for field what RQ 3.0 writes for a plain job in `_finalize_success` and `handle_job_success`, where RQ writes
+# all fields of the job again and these are the ones that changed.
+FINISH = Script("""
+local answers, done, seconds = {}, 0, 0
+for at = 7, #ARGV, 9 do
+  local registries = 3 + 2 * ARGV[at]
+  local id, execution, ttl = ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 7])
+  local job, entry, verdict = ARGV[2] .. id, id .. ':' .. execution, 1
+  if not redis.call('ZSCORE', KEYS[registries], entry) then
+    verdict = 0
+  elseif redis.call('EXISTS', job .. ':dependents') == 1 or redis.call('EXISTS', job) == 0 then
+    verdict = 2
+  else
+    local result = ARGV[5] .. id
+    redis.call('HSET', job, 'status', 'finished', 'last_heartbeat', ARGV[at + 5], 'ended_at', ARGV[at + 5])
+    if ARGV[at + 8] == '' then
+      redis.call('XADD', result, 'MAXLEN', '~', '10', '*', 'type', '1', 'worker_name', ARGV[1],
+        'execution_id', execution, 'execution_started_at', ARGV[at + 3], 'execution_ended_at', ARGV[at + 4])
+    else
+      redis.call('XADD', result, 'MAXLEN', '~', '10', '*', 'type', '1', 'worker_name', ARGV[1],
+        'return_value', ARGV[at + 8],
+        'execution_id', execution, 'execution_started_at', ARGV[at + 3], 'execution_ended_at', ARGV[at + 4])
+    end
+    if ttl < 0 then
+      redis.call('PERSIST', result)
+      redis.call('ZADD', KEYS[registries + 1], '+inf', id)
+    else
+      redis.call('EXPIRE', result, ttl)
+      redis.call('EXPIRE', job, ttl)
+      redis.call('ZADD', KEYS[registries + 1], ARGV[6] + ttl, id)
+    end
+    redis.call('DEL', ARGV[3] .. entry)
+    redis.call('ZREM', KEYS[registries], entry)
+    redis.call('ZREM', ARGV[4] .. id, execution)
+    redis.call('SREM', KEYS[2], entry)
+    done, seconds = done + 1, seconds + ARGV[at + 6]
+  end
+  answers[#answers + 1] = verdict
+end
+if done > 0 then
+  redis.call('HINCRBY', KEYS[1], 'successful_job_count', done)
+  redis.call('HINCRBYFLOAT', KEYS[1], 'total_working_time', string.format('%.6f', seconds))
 end
 return answers
 """)

@@ -25,7 +25,7 @@ from workers.concurrent.claim import claim_call, give_back, give_back_unknown, r
 from workers.concurrent.deadline import ThreadPenalty
 from workers.concurrent.heartbeat import Every, Pulse
 from workers.concurrent.run import Crew, Run
-from workers.concurrent.scripts import HAS_DEPENDENTS, settle_call, travel
+from workers.concurrent.scripts import FOR_RQ, travel
 from workers.concurrent.sweep import sweep
 from workers.concurrent.waiting import Waiter
 
@@ -62,6 +62,7 @@ class ConcurrentWorker(BaseWorker):
         self._busy = self._hung = self._done = 0
         self._may_have_work, self._is_cold, self._was_away = True, False, False
         self._told_at = self._looked_at = 0.0
+        self.registries = [queue.started_job_registry for queue in self.queues]
         self._waiters = [Waiter(self.connection, queue.key, self._wake) for queue in self.queues]
 
     def work(self, burst: bool = False, logging_level: str | None = None, **_options: Any) -> bool:  # type: ignore[override]
@@ -141,20 +142,20 @@ class ConcurrentWorker(BaseWorker):
         wanted = self._crew.size - self._busy
         if self._stop_requested or not self._may_have_work:
             wanted = 0
-        units = [run.unit for run in self._finished if run.unit is not None]
-        calls = [settle_call(units)] if units else []
+        commits = finish.commits(self, self._finished)
+        calls = [call for call, _ in commits]
         if wanted:
             calls.append(claim_call(self, wanted, lives=self._lives))
         answers = travel(self.connection, calls) if calls else []
         claimed = self._after_claim(answers[-1], wanted) if wanted else 0
-        if units:
-            self._after_commit(answers[0])
+        self._finished = []
+        for (_, runs_of_call), verdicts in zip(commits, answers, strict=False):
+            self._after_commit(runs_of_call, verdicts)
         return claimed < wanted
 
-    def _after_commit(self, verdicts: list[int]) -> None:
-        finished, self._finished = self._finished, []
+    def _after_commit(self, finished: list[Run], verdicts: list[int]) -> None:
         for run, verdict in zip(finished, verdicts, strict=True):
-            if verdict == HAS_DEPENDENTS:
+            if verdict == FOR_RQ:
                 finish.with_dependents(self, run)
                 self._may_have_work = True
             self.executions.pop(run.execution.id, None)
