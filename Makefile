@@ -37,15 +37,17 @@ format: $(VENV)/.dev     ## let ruff order and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev      ## the tables of docs/proof.md, measured here and now
+bench: $(VENV)/.dev $(VENV)/peers/.installed  ## the tables of docs/proof.md, measured here and now
 	$(BIN)/python -m bench $(ARGS)
 
-lock: $(VENV)/.dev       ## new exact versions for requirements.lock and requirements-dev.lock
+lock: $(VENV)/.dev       ## new exact versions for the requirements*.lock files
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --upgrade \
 	  --no-header --extra local --extra notify -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --upgrade \
 	  --no-header --extra local --extra notify --group dev -o requirements-dev.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --upgrade \
+	  --no-header --python-version 3.11 --only-binary :all: --group pyproject.toml:bench -o requirements-bench.lock
 
 clean:           ## remove the virtual environment and caches, never the data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -62,4 +64,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@touch $@
+
+# The queues that `make bench` compares ours with: in an environment of their own, since arq wants an older Redis client.
+$(VENV)/peers/.installed: requirements-bench.lock | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/peers
+	$(VENV)/peers/bin/pip install --quiet --disable-pip-version-check -r requirements-bench.lock
 	@touch $@

@@ -1,4 +1,7 @@
-"""Workers: jobs a second and memory, ours beside RQ's own, in turns in one run. All write what RQ writes."""
+"""Workers: jobs a second and memory, ours beside RQ's own and beside other queues, in turns in one run.
+
+RQ's and ours write what RQ writes; the others (bench/peers.py) what they write.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import redis
 from rq import Queue
@@ -22,6 +26,8 @@ from console import embedded_redis
 
 _QUEUE, _FINISHED = "bench", "rq:finished:bench"
 _WARM = 20  # jobs before the clock starts: the imports of a process are not its speed
+_PEERS = Path(sys.prefix) / "peers" / "bin" / "python"  # `make bench` makes it
+_ROOT = Path(__file__).parent.parent
 _RQ = (sys.executable, "-m", "rq.cli")
 _QUIET = ("-q", "-S", "json", "-u")
 
@@ -34,13 +40,21 @@ class Contender:
     job: str
     command: tuple[str, ...]
     guess: int
+    peer: str = ""  # which of the other queues
+
+
+def _peer(name: str, guess: int) -> Contender:
+    return Contender(name, "nothing", (str(_PEERS), "-m", "bench.peers", name, "work", "{url}"), guess, peer=name)
 
 
 CONTENDERS = (
     Contender("`rq worker`, forks", "nothing", (*_RQ, "worker", *_QUIET, "{url}", _QUEUE), 60),
     Contender("`rq worker -w SimpleWorker`", "nothing",
               (*_RQ, "worker", "-w", "rq.SimpleWorker", *_QUIET, "{url}", _QUEUE), 300),
-    Contender("ours, 32 threads", "nothing", (sys.executable, "-m", "bench.worker", "{url}", "32"), 1500),
+    Contender("ours, 32 threads", "nothing", (sys.executable, "-m", "bench.worker", "{url}", "32"), 2500),
+    _peer("dramatiq", 1500),
+    _peer("arq", 1000),
+    _peer("celery", 700),
     Contender("`rq worker-pool -n 16`", "wait", (*_RQ, "worker-pool", "-n", "16", *_QUIET, "{url}", _QUEUE), 120),
     Contender("ours, 32 threads", "wait", (sys.executable, "-m", "bench.worker", "{url}", "32"), 1200),
     Contender("ours, 128 threads", "wait", (sys.executable, "-m", "bench.worker", "{url}", "128"), 1500),
@@ -57,9 +71,11 @@ class Round:
 
 def measure(*, rounds: int, seconds: float) -> dict[Contender, list[Round]]:
     """Rounds of each contender, taken in turns."""
-    found: dict[Contender, list[Round]] = {contender: [] for contender in CONTENDERS}
+    found: dict[Contender, list[Round]] = {each: [] for each in CONTENDERS if not each.peer or _PEERS.exists()}
+    if len(found) < len(CONTENDERS):
+        print("The other queues are not installed and left out; `make bench` installs them.", file=sys.stderr)
     for _ in range(rounds):
-        for contender in CONTENDERS:
+        for contender in found:
             with tempfile.TemporaryDirectory(prefix="sk-bench-") as folder:
                 server = embedded_redis.start(Path(folder))
                 try:
@@ -84,23 +100,43 @@ def table(found: dict[Contender, list[Round]]) -> str:
 
 def _one(contender: Contender, server: embedded_redis.EmbeddedRedis, count: int) -> Round:
     with redis.Redis(unix_socket_path=str(server.socket)) as client:
-        queue = Queue(_QUEUE, connection=client, serializer=JSONSerializer)
-        with client.pipeline() as pipeline:
-            for _ in range(count + _WARM):
-                queue.enqueue(f"bench.jobs.{contender.job}", pipeline=pipeline)
-            pipeline.execute()
+        _fill(contender, client, server.url, count + _WARM)
+        done = _counter(contender.peer, client, count + _WARM)
         with _working(contender, server.url) as process:
-            begun, at = _wait_for(client, process, _WARM)
+            begun, at = _wait_for(done, process, _WARM)
             memory = _memory(process.pid)
-            done, end = _wait_for(client, process, count + _WARM)
+            ended, end = _wait_for(done, process, count + _WARM)
         assert client.llen(f"rq:queue:{_QUEUE}") == client.zcard(f"rq:wip:{_QUEUE}") == 0
-    return Round((done - begun) / (end - at), memory)
+    return Round((ended - begun) / (end - at), memory)
+
+
+def _fill(contender: Contender, client: redis.Redis, url: str, count: int) -> None:
+    if contender.peer:
+        command = [str(_PEERS), "-m", "bench.peers", contender.peer, "fill", url, str(count)]
+        subprocess.run(command, cwd=_ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return
+    queue = Queue(_QUEUE, connection=client, serializer=JSONSerializer)
+    with client.pipeline() as pipeline:
+        for _ in range(count):
+            queue.enqueue(f"bench.jobs.{contender.job}", pipeline=pipeline)
+        pipeline.execute()
+
+
+def _counter(peer: str, client: redis.Redis, count: int) -> Callable[[], int]:
+    """How many are done: RQ counts them, of the others' jobs what is not there any more."""
+    left: dict[str, Callable[[], int]] = {
+        "dramatiq": lambda: int(client.hlen("dramatiq:default.msgs")),
+        "arq": lambda: int(client.zcard("arq:queue")),
+        "celery": lambda: int(client.llen("celery") + client.hlen("unacked")),
+    }
+    return (lambda: count - left[peer]()) if peer else lambda: int(client.zcard(_FINISHED))
 
 
 @contextmanager
 def _working(contender: Contender, url: str) -> Iterator[subprocess.Popen[bytes]]:
     command = [part.format(url=url) for part in contender.command]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    silent: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=_ROOT, start_new_session=True, **silent)
     try:
         yield process
     finally:
@@ -109,12 +145,12 @@ def _working(contender: Contender, url: str) -> Iterator[subprocess.Popen[bytes]
         process.wait()
 
 
-def _wait_for(client: redis.Redis, process: subprocess.Popen[bytes], count: int) -> tuple[int, float]:
-    """How many are in RQ's finished registry, and when that was."""
-    while (done := int(client.zcard(_FINISHED))) < count:
+def _wait_for(done: Callable[[], int], process: subprocess.Popen[bytes], count: int) -> tuple[int, float]:
+    """How many are done, and when that was."""
+    while (number := done()) < count:
         assert process.poll() is None, "the worker ended"
         time.sleep(0.005)
-    return done, time.perf_counter()
+    return number, time.perf_counter()
 
 
 def _memory(pid: int) -> float:
