@@ -11,7 +11,8 @@ from seamkeeper.queues import QUEUES
 
 
 def main() -> int:
-    """Checks the settings first (exit 2 with all mistakes), then works until SIGTERM or SIGINT."""
+    """Checks the settings and RQ's version first (exit 2 with all mistakes), then works until SIGTERM or SIGINT. Exit 0
+    when all ended in order, 1 when a process had to be killed at the end."""
     options = _options()
     try:
         if options.what == "scheduler":
@@ -32,12 +33,20 @@ def _work(options: argparse.Namespace) -> int:
     if unknown:
         raise ConfigurationError([f"There is no queue {', '.join(unknown)}; there are {', '.join(QUEUES)}."])
     from workers import messenger
+    from workers.concurrent.worker import check_rq
     from workers.reactions import load_table
     from workers.supervise import Supervisor
 
+    try:
+        check_rq()
+    except ValueError as error:
+        raise ConfigurationError([str(error)]) from error
+
     load_table(told.reactions)  # a mistake in a customer's reactions is found before the first job
     messenger.check(told)
-    return Supervisor(told, options.queues, processes=options.processes, concurrency=options.concurrency).run()
+    return Supervisor(
+        told, options.queues, processes=options.processes, concurrency=options.concurrency, burst=options.burst
+    ).run()
 
 
 def _options() -> argparse.Namespace:
@@ -46,6 +55,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--queues", type=lambda text: text.split(","), default=list(QUEUES))
     parser.add_argument("--processes", type=int, default=1, help="each serves all the queues, the first queue first")
     parser.add_argument("--concurrency", type=int, default=32, help="jobs at once in each process")
+    parser.add_argument("--burst", action="store_true", help="ends when the queues are empty")
     return parser.parse_args()
 
 

@@ -23,9 +23,12 @@ _WORKER_TTL = 30  # seconds; RQ adds 60 until the key of a silent worker is gone
 _SPARE_CONNECTIONS = 50  # beside one per job: waiting, heartbeats, sweep, RQ's commands
 
 
-def work(queues: Sequence[str], concurrency: int, told: Settings) -> None:
-    """Runs jobs of these queues, the first queue first, until SIGTERM or until it is time for a fresh
-    process, which the supervisor starts."""
+REPLACE = 3  # exit code: not told to end, but too old or too large
+
+
+def work(queues: Sequence[str], concurrency: int, told: Settings, *, burst: bool = False) -> None:
+    """Runs jobs of these queues, the first queue first, until SIGTERM, with `burst` until there are none. Ends the
+    process: with 0, or with `REPLACE` when it is time for a fresh one, which the supervisor starts."""
     logs.configure(told.log_format)
     logging.getLogger("rq.worker").addFilter(_is_not_a_failed_job)
     redis = Redis.from_url(
@@ -35,34 +38,43 @@ def work(queues: Sequence[str], concurrency: int, told: Settings) -> None:
         max_connections=concurrency * 2 + _SPARE_CONNECTIONS,
         retry=Retry(NoBackoff(), 0),  # the worker has its own way back: a repeated command may act twice
     )
+    limits = _Limits(told)
     worker = ConcurrentWorker(
         list(queues),
         concurrency=concurrency,
-        retire=_Age(told).reason,
+        retire=limits.retire,
+        overflow=limits.overflow,
         connection=redis,
         serializer=JSONSerializer,
         worker_ttl=_WORKER_TTL,
         maintenance_interval=int(told.maintenance.total_seconds()),
         log_job_description=False,
     )
-    worker.work(logging_level="WARNING")
+    worker.work(burst=burst, logging_level="WARNING")
     logging.shutdown()
-    os._exit(0)  # threads that hang in a job must not keep the process; nothing else is open
+    os._exit(REPLACE if worker.is_to_be_replaced else 0)  # threads that hang in a job must not keep the process
 
 
-class _Age:
+class _Limits:
     """Why this process shall be replaced: memory that Python does not give back, or sheer age."""
 
     def __init__(self, told: Settings) -> None:
         self._until = time.monotonic() + told.worker_lifetime.total_seconds()
         self._most = told.worker_memory_mib
 
-    def reason(self) -> str | None:
+    def retire(self) -> str | None:
         """Words for the log, or None."""
         if time.monotonic() > self._until:
             return "its time is over"
         used = _resident_mib()
         return f"{used} MiB of memory" if used > self._most else None
+
+    def overflow(self) -> str | None:
+        """The same at twice the limit: a job is eating it, and nobody can wait for its end."""
+        used = _resident_mib()
+        if used <= self._most * 2:
+            return None
+        return f"its process took {used} MiB of memory, more than twice SEAMKEEPER_WORKER_MEMORY_MIB ({self._most})"
 
 
 def _resident_mib() -> int:

@@ -22,11 +22,17 @@ def serve_command(**options: Any) -> None:
 
 
 @click.command("worker")
-@click.option("--queues", default="events,reconcile,resync", show_default=True)
+@click.option("--queues", default="events,reconcile,resync", show_default=True, help="The first one first.")
 @click.option("--processes", default=1, show_default=True, type=AT_LEAST_ONE, help="Each serves all the queues.")
 @click.option("--concurrency", default=32, show_default=True, type=AT_LEAST_ONE, help="Jobs at once in each process.")
+@click.option("--burst", is_flag=True, help="End when the queues are empty, instead of waiting for more.")
 def worker_command(**options: Any) -> None:
-    """Worker processes that run the jobs, many at once. Needs SEAM_API_KEY, REDIS_URL and DATABASE_URL."""
+    """Worker processes that run the jobs, many at once. Needs SEAM_API_KEY, REDIS_URL and DATABASE_URL.
+
+    A process that ends is started again. The first SIGTERM or Ctrl-C lets the running jobs end, a second one puts them
+    back into their queues. Exit 0 when all ended in order, 1 when a process had to be killed, 2 for settings or an
+    installed RQ that cannot work.
+    """
     _become("workers", "worker", *_flags(options))
 
 

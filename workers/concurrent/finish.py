@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -16,7 +16,7 @@ from rq.results import Result
 from rq.utils import current_timestamp, now, utcformat
 
 from workers.concurrent.run import Run
-from workers.concurrent.scripts import FINISH, Call, Unit, recorded, recorder, settle_call
+from workers.concurrent.scripts import FINISH, WRITTEN, Call, Unit, recorded, recorder, settle_call, travel
 
 _log = logging.getLogger("rq.worker")
 
@@ -99,7 +99,7 @@ def _finish_call(worker: Any, runs: Sequence[Run]) -> Call:
     execution = Execution("", "", worker.connection)
     arguments: list[Any] = [
         worker.name, Job.key_for(""), execution.key.removesuffix(":"), ExecutionRegistry("", worker.connection).key,
-        Result.get_key(""), current_timestamp(),
+        Result.get_key(""), current_timestamp(),  # type: ignore[no-untyped-call]
     ]  # fmt: skip
     for run in runs:
         arguments += run.line
@@ -124,20 +124,53 @@ def _unit(worker: Any, run: Run, ttl: int) -> Unit:
 
 
 def by_rqs_methods(worker: Any, run: Run) -> None:
-    """As RQ's `perform_job` ends a job: failures, retries, callbacks, repeats, limits, webhooks, no result kept.
+    """As RQ's `perform_job` ends a job: failures, retries, callbacks, repeats, limits, webhooks, no result kept."""
+    _end(worker, run, _as_rq_does)
 
-    What Redis does not take now is left in the started registry: without heartbeats the job comes back by the sweep.
-    """
+
+def with_dependents(worker: Any, run: Run) -> None:
+    """A job that others wait for, or whose hash is gone: RQ's own transaction, which watches them."""
+    _end(worker, run, lambda worker, run: worker.handle_job_success(
+        run.job, run.queue, run.started_job_registry, run.execution
+    ))  # fmt: skip
+
+
+def as_stopped(worker: Any, run: Run) -> None:
+    """A job that was stopped by RQ's command, as RQ's `monitor_work_horse` ends it."""
+    _end(worker, run, _as_rq_stops)
+
+
+def _as_rq_does(worker: Any, run: Run) -> None:
+    if run.raised is not None:
+        worker._finalize_failure(run.job, run.queue, run.execution, run.raised)
+        return
     try:
-        if run.raised is not None:
-            worker._finalize_failure(run.job, run.queue, run.execution, run.raised)
-            return
-        try:
-            worker._finalize_success(run.job, run.queue, run.execution, run.value)
-        except RedisError:
-            raise
-        except Exception:
-            worker._finalize_failure(run.job, run.queue, run.execution, sys.exc_info())
+        worker._finalize_success(run.job, run.queue, run.execution, run.value)
+    except RedisError:
+        raise
+    except Exception:
+        worker._finalize_failure(run.job, run.queue, run.execution, sys.exc_info())
+
+
+def _as_rq_stops(worker: Any, run: Run) -> None:
+    run.job.ended_at = now()
+    try:
+        execute_stopped_callback(run.job, worker.death_penalty_class)
+    except Exception:
+        _log.exception("Worker %s: the stopped callback of job %s", worker.name, run.job.id)
+    words = "Job stopped by user."
+    worker.handle_job_failure(run.job, queue=run.queue, exc_string=words, execution=run.execution)
+
+
+def _end(worker: Any, run: Run, write: Callable[[Any, Run], None]) -> None:
+    """RQ's methods do not ask whether the execution still is this worker's: it is asked here, and made young again, so
+    that no sweep takes the job while they write. What Redis does not take now is left in the started registry: without
+    heartbeats the job comes back by the sweep."""
+    try:
+        if _is_still_ours(worker, run):
+            write(worker, run)
+        else:
+            _log.warning("Worker %s: job %s was taken away; its end is not written", worker.name, run.job.id)
     except RedisError as error:
         _log.warning("Worker %s: the end of job %s was not written: %s", worker.name, run.job.id, error)
     except Exception:
@@ -146,27 +179,6 @@ def by_rqs_methods(worker: Any, run: Run) -> None:
         worker.executions.pop(run.execution.id, None)
 
 
-def with_dependents(worker: Any, run: Run) -> None:
-    """A job that others wait for, or whose hash is gone: RQ's own transaction, which watches them, and writes it anew."""
-    try:
-        worker.handle_job_success(run.job, run.queue, run.started_job_registry, run.execution)
-    except RedisError as error:
-        _log.warning("Worker %s: the end of job %s was not written: %s", worker.name, run.job.id, error)
-    finally:
-        worker.executions.pop(run.execution.id, None)
-
-
-def as_stopped(worker: Any, run: Run) -> None:
-    """A job that was stopped by RQ's command, as RQ's `monitor_work_horse` ends it."""
-    run.job.ended_at = now()
-    try:
-        execute_stopped_callback(run.job, worker.death_penalty_class)
-    except Exception:
-        _log.exception("Worker %s: the stopped callback of job %s", worker.name, run.job.id)
-    try:
-        words = "Job stopped by user."
-        worker.handle_job_failure(run.job, queue=run.queue, exc_string=words, execution=run.execution)
-    except RedisError as error:
-        _log.warning("Worker %s: the end of job %s was not written: %s", worker.name, run.job.id, error)
-    finally:
-        worker.executions.pop(run.execution.id, None)
+def _is_still_ours(worker: Any, run: Run) -> bool:
+    again = ("ZADD", run.registry, "XX", "GT", current_timestamp() + worker.lives, run.entry)
+    return travel(worker.connection, [settle_call([Unit(run.registry, run.entry, [again])])]) == [[WRITTEN]]

@@ -69,13 +69,15 @@ def _send(redis: Any, calls: Sequence[Call]) -> list[Any]:
 class Unit:
     """Commands that are one thing: all of them, if the execution `entry` still stands in the registry, or none.
 
-    With `dependents` they wait for RQ's own method when jobs depend on this one.
+    With `dependents` they wait for RQ's own method when jobs depend on this one. With `before` (unix time) the
+    execution must have been without a heartbeat since then.
     """
 
     registry: str
     entry: str
     commands: Sequence[Sequence[Any]]
     dependents: str = ""
+    before: float | str = ""
 
 
 # What became of an end: its execution is gone, it was written, it is one for RQ's own method.
@@ -86,7 +88,7 @@ def settle_call(units: Sequence[Unit]) -> Call:
     """Answers one of the three words above for each unit, in order."""
     arguments: list[Any] = [len(units)]
     for unit in units:
-        arguments += (unit.registry, unit.entry, unit.dependents, len(unit.commands))
+        arguments += (unit.registry, unit.entry, unit.before, unit.dependents, len(unit.commands))
         for command in unit.commands:
             arguments.append(len(command))
             arguments.extend(command)
@@ -103,19 +105,20 @@ def recorded(pipeline: Any) -> list[tuple[Any, ...]]:
     return [command for command, _options in pipeline.command_stack]
 
 
-# ARGV  1 number of units, then for each: registry, entry, dependents key or '', number of commands, then for each of
-#       these: number of its parts, parts. The keys inside the commands follow RQ_KEY_PREFIX, as all of RQ's do.
+# ARGV  1 number of units, then for each: registry, entry, time or '', dependents key or '', number of commands, then
+#       for each of these: number of its parts, parts. The keys inside them follow RQ_KEY_PREFIX, as all of RQ's do.
 _SETTLE = Script("""
 local at, answers = 2, {}
 for unit = 1, tonumber(ARGV[1]) do
-  local dependents, verdict = ARGV[at + 2], 1
-  if not redis.call('ZSCORE', ARGV[at], ARGV[at + 1]) then
+  local before, dependents, verdict = ARGV[at + 2], ARGV[at + 3], 1
+  local score = redis.call('ZSCORE', ARGV[at], ARGV[at + 1])
+  if not score or (before ~= '' and tonumber(score) > tonumber(before)) then
     verdict = 0
   elseif dependents ~= '' and redis.call('EXISTS', dependents) == 1 then
     verdict = 2
   end
-  local count = tonumber(ARGV[at + 3])
-  at = at + 4
+  local count = tonumber(ARGV[at + 4])
+  at = at + 5
   for _ = 1, count do
     local size = tonumber(ARGV[at])
     if verdict == 1 then redis.call(unpack(ARGV, at + 1, at + size)) end

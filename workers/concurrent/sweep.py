@@ -55,22 +55,31 @@ def sweep(worker: Any, *, period: float) -> bool:
 def _bring_abandoned_back(worker: Any, queue: Any, period: float) -> None:
     """All of them, but of those that had their last chance but one, one at a time: jobs that ran beside a job that
     kills its worker died with it, and must not be with it again when it does so for the last time."""
-    redis, registry, is_given = worker.connection, queue.started_job_registry.key, False
-    for member in redis.zrangebyscore(registry, 0, time.time()):
+    redis, registry, is_given, at = worker.connection, queue.started_job_registry.key, False, time.time()
+    for member in redis.zrangebyscore(registry, 0, at):
         entry = as_text(member)
         if int(redis.get(_deaths_key(parse_composite_key(entry)[0])) or 0) == _DEATHS - 2:
             if is_given:
                 redis.zadd(registry, {entry: time.time() + period}, xx=True)  # RQ's own cleaning is not to see it
                 continue
             is_given = True
-        _bring_back(worker, queue, entry)
+        _bring_back(worker, queue, entry, at)
 
 
 def _deaths_key(job_id: str) -> str:
     return f"{_OURS}deaths:{job_id}"
 
 
-def _bring_back(worker: Any, queue: Any, entry: str) -> None:
+def note_end(worker: Any, words: str) -> None:
+    """Why this worker ends in the middle of its jobs, for whoever finds them."""
+    worker.connection.set(_ended_key(worker.name), words, ex=_DEATHS_KEPT)
+
+
+def _ended_key(worker_name: str) -> str:
+    return f"{_OURS}ended:{worker_name}"
+
+
+def _bring_back(worker: Any, queue: Any, entry: str, at: float) -> None:
     """What RQ's `StartedJobRegistry.cleanup` does, for one entry, and only if its worker does not end it meanwhile."""
     redis, (job_id, execution_id) = worker.connection, parse_composite_key(entry)
     registry = queue.started_job_registry.key
@@ -82,15 +91,17 @@ def _bring_back(worker: Any, queue: Any, entry: str) -> None:
     pipeline = recorder(redis)
     Execution(execution_id, job_id, redis, job.worker_name or "").delete(job, pipeline)
     others = [each for each in ExecutionRegistry(job_id, redis).get_execution_ids() if each != execution_id]
-    reason = None
-    if job.get_status(refresh=False) == JobStatus.STARTED and not others:
+    reason, is_counted = None, job.get_status(refresh=False) == JobStatus.STARTED and not others
+    if is_counted:
         reason = _record_abandoned(worker, queue, job, pipeline)
-    [verdict] = travel(redis, [settle_call([Unit(registry, entry, recorded(pipeline))])])
+    [verdict] = travel(redis, [settle_call([Unit(registry, entry, recorded(pipeline), before=at)])])
     if verdict == WRITTEN and reason:
         job.send_webhooks(JobStatus.FAILED, exc_string=reason)
         queue.enqueue_dependents(job)
     if verdict == WRITTEN:
         release_slot(job)
+    elif is_counted:
+        redis.decr(_deaths_key(job_id))  # its worker was only slow
 
 
 def _record_abandoned(worker: Any, queue: Any, job: Any, pipeline: Any) -> str | None:
@@ -109,7 +120,9 @@ def _record_abandoned(worker: Any, queue: Any, job: Any, pipeline: Any) -> str |
             job.retry(queue, pipeline)
             return None
         what = f"set aside, {deaths} workers ended while they ran it" if deaths >= _DEATHS else "no retry is left"
-        reason = f"{AbandonedJobError.__name__}: worker {job.worker_name} ended while it ran this job; {what} ({now()})"
+        words = as_text(worker.connection.get(_ended_key(job.worker_name or "")) or b"")
+        why = f"worker {job.worker_name} ended while it ran this job{words and ', since ' + words}"
+        reason = f"{AbandonedJobError.__name__}: {why}; {what} ({now()})"
         _log.warning("Job %s: %s", job.id, reason)
         record_job_failure(job, reason, pipeline)
         return reason

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from redis.exceptions import DataError, RedisError, ResponseError
 from rq.command import parse_payload
-from rq.exceptions import StopRequested
-from rq.timeouts import JobTimeoutException
 from rq.version import VERSION
 from rq.worker.base import BaseWorker, WorkerStatus
 
@@ -28,13 +24,18 @@ from workers.concurrent.run import Crew, Run
 from workers.concurrent.scripts import FOR_RQ, travel
 from workers.concurrent.sweep import sweep
 from workers.concurrent.waiting import Waiter
+from workers.concurrent.watch import TICK, Reason, Watch
 
 _LIVES = 30  # seconds without a heartbeat until a job's worker is taken for dead; RQ's own is 60 and more
 _BEATS = 6  # heartbeats in that time
-_TICK = 0.5  # seconds between looks at deadlines, while jobs run
 _LONGEST_SLEEP = 5.0  # seconds between looks at memory and age, while nothing runs
-_STOP_KEPT = 5.0  # seconds for which a command to stop a job is remembered
 _PATIENCE = 10.0  # seconds a worker that was told to end waits for a Redis that is away
+
+
+def check_rq() -> None:
+    """Raises `ValueError` on an RQ whose keys may be others."""
+    if not VERSION.startswith("3.0."):
+        raise ValueError(f"RQ {VERSION} is installed; this worker writes the keys of RQ 3.0: install rq>=3.0,<3.1.")
 
 
 class ConcurrentWorker(BaseWorker):
@@ -42,26 +43,26 @@ class ConcurrentWorker(BaseWorker):
 
     `grace`: seconds after a job's time-out until its thread is given up. `lives`: seconds without a heartbeat until its
     jobs are taken for abandoned. `retire`: asked now and then; words mean that the process shall be replaced, and why.
+    `overflow`: likewise, and what runs is not waited for.
     """
 
     death_penalty_class = ThreadPenalty
 
     def __init__(
         self, queues: Any, *, concurrency: int = 32, grace: float = 5.0, lives: int = _LIVES,
-        retire: Callable[[], str | None] | None = None, **options: Any,
+        retire: Reason | None = None, overflow: Reason | None = None, **options: Any,
     ) -> None:  # fmt: skip
-        if not VERSION.startswith("3.0."):
-            raise ValueError(f"RQ {VERSION} is installed; this worker writes the keys of RQ 3.0: install rq>=3.0,<3.1.")
+        check_rq()
         super().__init__(queues, **options)
-        self._grace, self._lives, self._retire = grace, lives, retire or (lambda: None)
+        self.lives, self.concurrency, self.is_to_be_replaced = lives, concurrency, False
+        self._watch = Watch(self, grace=grace, retire=retire, overflow=overflow)
         self._crew = Crew(concurrency, self._perform)
         self._inbox: SimpleQueue[Run | None] = SimpleQueue()  # None wakes the loop
-        self._running: dict[str, Run] = {}  # who takes a run out of it writes its end
-        self._stops: deque[tuple[float, str | None, str | None]] = deque()  # when, job, execution: RQ's commands
+        self.running: dict[str, Run] = {}  # who takes a run out of it writes its end
         self._finished: list[Run] = []  # plain ones whose end is not written yet
-        self._busy = self._hung = self._done = 0
+        self._busy = self.hung = self._done = 0
         self._may_have_work, self._is_cold, self._was_away = True, False, False
-        self._told_at = self._looked_at = 0.0
+        self._told_at = 0.0
         self.registries = [queue.started_job_registry for queue in self.queues]
         self._waiters = [Waiter(self.connection, queue.key, self._wake) for queue in self.queues]
 
@@ -70,10 +71,10 @@ class ConcurrentWorker(BaseWorker):
         self.bootstrap(logging_level)
         if threading.current_thread() is threading.main_thread():
             self._install_signal_handlers()  # type: ignore[no-untyped-call]
-        period, pulse = float(self.maintenance_interval), Pulse(self, lives=self._lives)
+        period, pulse = float(self.maintenance_interval), Pulse(self, lives=self.lives)
         helpers: list[Any] = [
             *self._waiters,
-            Every(self._lives / _BEATS, pulse.beat, name="heartbeat"),
+            Every(self.lives / _BEATS, pulse.beat, name="heartbeat"),
             Every(period, lambda: pulse.is_steady() and sweep(self, period=period), name="sweep"),
             self._crew,
         ]
@@ -102,7 +103,7 @@ class ConcurrentWorker(BaseWorker):
         if payload["command"] not in ("stop-job", "stop-execution"):
             super().handle_payload(message)  # type: ignore[no-untyped-call]
             return
-        self._stops.append((time.monotonic(), payload.get("job_id"), payload.get("execution_id")))
+        self._watch.stop_job(payload.get("job_id"), payload.get("execution_id"))
         self._wake()
 
     def _set_connection(self, connection: Any) -> Any:
@@ -115,7 +116,7 @@ class ConcurrentWorker(BaseWorker):
 
     def _turn(self, burst: bool) -> bool:
         """One round; False at the end."""
-        self._look_at_deadlines()
+        self._watch.look()
         try:
             is_short = self._travel()
         except (ResponseError, DataError) as error:
@@ -145,7 +146,7 @@ class ConcurrentWorker(BaseWorker):
         commits = finish.commits(self, self._finished)
         calls = [call for call, _ in commits]
         if wanted:
-            calls.append(claim_call(self, wanted, lives=self._lives))
+            calls.append(claim_call(self, wanted, lives=self.lives))
         answers = travel(self.connection, calls) if calls else []
         claimed = self._after_claim(answers[-1], wanted) if wanted else 0
         self._finished = []
@@ -166,7 +167,7 @@ class ConcurrentWorker(BaseWorker):
         finished, self._finished = self._finished, []
         for run in finished:
             finish.by_rqs_methods(self, run)
-        time.sleep(_TICK)
+        time.sleep(TICK)
         self._may_have_work = True
 
     def _after_claim(self, answer: Any, wanted: int) -> int:
@@ -177,7 +178,7 @@ class ConcurrentWorker(BaseWorker):
         self._may_have_work = len(claimed) == wanted
         for run in claimed:
             self.executions[run.execution.id] = run.execution
-            self._running[run.execution.id] = run
+            self.running[run.execution.id] = run
             self._busy += 1
             self._crew.give(run)
         self._set_state_once(WorkerStatus.BUSY if self._busy else WorkerStatus.IDLE)
@@ -186,7 +187,7 @@ class ConcurrentWorker(BaseWorker):
     def _gather(self, *, now_or_never: bool) -> None:
         """Waits until something happened, and takes in all of it."""
         try:
-            longest = _TICK if self._needs_ticks() else _LONGEST_SLEEP
+            longest = TICK if self._needs_ticks() else _LONGEST_SLEEP
             self._take_in(self._inbox.get(block=not now_or_never, timeout=longest))
             while True:
                 self._take_in(self._inbox.get_nowait())
@@ -201,7 +202,7 @@ class ConcurrentWorker(BaseWorker):
         if run is None:
             return
         if run.was_given_up:  # its end was written long ago; the thread that replaced it stays
-            self._hung -= 1
+            self.hung -= 1
             return
         self._busy -= 1
         self._done += 1
@@ -210,7 +211,7 @@ class ConcurrentWorker(BaseWorker):
 
     def _is_mine(self, run: Run) -> bool:
         """True for the first who asks: that one writes the end."""
-        return self._running.pop(run.execution.id, None) is not None
+        return self.running.pop(run.execution.id, None) is not None
 
     def _set_state_once(self, state: str) -> None:
         """The claim itself writes `busy`."""
@@ -239,60 +240,32 @@ class ConcurrentWorker(BaseWorker):
             finish.by_rqs_methods(self, run)
         self._inbox.put(run)
 
-    def _look_at_deadlines(self) -> None:
-        at = time.monotonic()
-        if at - self._looked_at < _TICK:
-            return
-        self._looked_at = at
-        for run in list(self._running.values()):
-            if self._is_to_stop(run):
-                self._stop(run)
-            elif at > run.ends_at + self._grace:
-                self._give_up(run)
-            elif at > run.ends_at:
-                run.interrupt(JobTimeoutException)
-        why = f"{self._hung} hanging threads" if self._hung * 2 >= self._crew.size else self._retire()
-        if why and not self._stop_requested:
+    # For the watch
+
+    def stop(self, why: str) -> None:
+        """This process shall be replaced: as after a first SIGTERM."""
+        if not self._stop_requested:
             self.log.warning("Worker %s: this process shall be replaced: %s", self.name, why)
-            self._stop_requested = True
+            self._stop_requested = self.is_to_be_replaced = True
 
-    def _give_up(self, run: Run) -> None:
-        if self._take_from_thread(run):
-            words = f"The job ran longer than {run.seconds:.0f} seconds and did not end; its thread was given up"
-            run.raised = (JobTimeoutException, JobTimeoutException(words), None)
-            finish.by_rqs_methods(self, run)
+    def end_at_once(self) -> None:
+        """As after a second SIGTERM."""
+        self._is_cold = True
 
-    def _is_to_stop(self, run: Run) -> bool:
-        """A command may come a moment before the answer to the claim: it is remembered for a while."""
-        while self._stops and self._stops[0][0] < time.monotonic() - _STOP_KEPT:
-            self._stops.popleft()
-        for asked in list(self._stops):
-            if asked[1] == run.job.id and asked[2] in (None, run.execution.id):
-                self._stops.remove(asked)
-                return True
-        return False
-
-    def _stop(self, run: Run) -> None:
-        """RQ was told to stop this job: it ends as `stopped`, and is never retried."""
-        if self._take_from_thread(run):
-            run.interrupt(StopRequested)
-            self._stopped_job_id = run.job.id
-            finish.as_stopped(self, run)
-
-    def _take_from_thread(self, run: Run) -> bool:
+    def take_from_thread(self, run: Run) -> bool:
         """The job ends without its thread: what this brings later is not written, and another takes its place."""
         if not self._is_mine(run):
             return False
         run.was_given_up = True
         self._busy -= 1
-        self._hung += 1
+        self.hung += 1
         self._crew.replace()
         return True
 
     def _end(self) -> None:
         try:
-            if self._running:
-                back = give_back(self, list(self._running.values()))
+            if self.running:
+                back = give_back(self, list(self.running.values()))
                 self.log.warning("Worker %s: %d running jobs are back in their queues", self.name, back)
             self.register_death()  # type: ignore[no-untyped-call]
             self.unsubscribe()  # type: ignore[no-untyped-call]
