@@ -36,6 +36,7 @@ from sqlalchemy.dialects.postgresql import insert as insert_postgresql
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
 from seamkeeper import clock
+from seamkeeper.patience import NETWORK, Patience, give
 
 
 class Instant(TypeDecorator[datetime]):
@@ -298,13 +299,21 @@ checkpoints = Table(
 )
 
 
-def open_engine(url: str) -> Engine:
-    """An engine for this process. Open it after a fork, never before."""
+def open_engine(url: str, *, patience: Patience | None = None) -> Engine:
+    """An engine for this process. Open it after a fork, never before. `patience`: how many seconds it may keep its
+    caller waiting, asked for each transaction."""
+    engine = _open_engine(url)
+    if patience:
+        give(engine, patience)
+    return engine
+
+
+def _open_engine(url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
         # As many connections as threads ask at once, five of them kept: a pool that is smaller than the worker's
         # `--concurrency` would let jobs wait for each other, and fail after 30 s.
         options = {"pool_pre_ping": True, "max_overflow": -1}
-        return create_engine(url, hide_parameters=True, connect_args={"connect_timeout": 5}, **options)
+        return create_engine(url, hide_parameters=True, connect_args=dict(NETWORK), **options)
     database = make_url(url).database
     if database and database != ":memory:":
         Path(database).parent.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ def work(queues: Sequence[str], concurrency: int, told: Settings, *, burst: bool
         max_connections=concurrency * 2 + _SPARE_CONNECTIONS,
         retry=Retry(NoBackoff(), 0),  # the worker has its own way back: a repeated command may act twice
     )
-    limits = _Limits(told)
+    limits = Limits(told)
     worker = ConcurrentWorker(
         list(queues),
         concurrency=concurrency,
@@ -55,7 +55,7 @@ def work(queues: Sequence[str], concurrency: int, told: Settings, *, burst: bool
     os._exit(REPLACE if worker.is_to_be_replaced else 0)  # threads that hang in a job must not keep the process
 
 
-class _Limits:
+class Limits:
     """Why this process shall be replaced: memory that Python does not give back, or sheer age."""
 
     def __init__(self, told: Settings) -> None:

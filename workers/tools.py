@@ -15,6 +15,7 @@ from seamkeeper.rqjob import Terms
 from workers import notices
 from workers.budget import Budget
 from workers.circuit import Circuits
+from workers.concurrent import deadline
 from workers.reactions import Table, load_table
 from workers.seam_api import SeamApi
 
@@ -32,6 +33,8 @@ class Tools:
 
 
 _CONNECTIONS = 1000  # a limit against leaks; each job uses one at a time, and the worker says how many run at once
+_LONGEST_WAIT = 30.0  # seconds for the database, of a job that has longer than that
+_SHORTEST_WAIT = 1.0  # also at the deadline: what happened is still to be written down
 
 _made: dict[int, Tools] = {}
 _making = threading.Lock()  # jobs run in threads: the first ones of a process ask at the same moment
@@ -60,10 +63,14 @@ def make_tools(told: settings.Settings) -> Tools:
     circuits = Circuits(queues, told, on_change=tell)
     tools = Tools(
         settings=told,
-        engine=database.open_engine(told.database_url),
+        engine=database.open_engine(told.database_url, patience=_patience),
         queues=queues,
         seam=SeamApi(told, count=queues.count_all, budget=budget, circuits=circuits),
         circuits=circuits,
         table=load_table(told.reactions),
     )
     return tools
+
+
+def _patience() -> float:
+    return max(deadline.remaining(_LONGEST_WAIT), _SHORTEST_WAIT)

@@ -43,11 +43,17 @@ class Yard:
         self.redis, self.url, self._folder = redis, url, folder
         self._running: list[subprocess.Popen[bytes]] = []
 
-    def start(self, queues: str = "a,b", *, concurrency: int = 4, lives: int = 3) -> subprocess.Popen[bytes]:
-        """One worker process; jobs of a dead one come back after `lives` seconds."""
-        arguments = [self.url, queues, str(concurrency), str(lives)]
+    def start(
+        self, queues: str = "a,b", *, concurrency: int = 4, lives: int = 3, memory: int = 4096
+    ) -> subprocess.Popen[bytes]:
+        """One worker process; jobs of a dead one come back after `lives` seconds. `memory` in MiB, as our setting."""
+        told = map(str, (self.url, queues, concurrency, lives, memory))
+        return self.run("tests.workers.concurrent.process", *told)
+
+    def run(self, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        """Some program that works on the queues."""
         with (self._folder / "workers.log").open("ab") as log:
-            command = [sys.executable, "-m", "tests.workers.concurrent.process", *arguments]
+            command = [sys.executable, "-m", module, *arguments]
             process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
         self._running.append(process)
         return process

@@ -57,6 +57,16 @@ def hang(seconds: float) -> None:
     time.sleep(seconds)
 
 
+def eat(seconds: float = 0.0) -> None:
+    """Memory, 40 MiB every tenth of a second, until somebody ends it; no more than a machine of ours has."""
+    time.sleep(seconds)
+    eaten = []
+    while len(eaten) < 40:
+        eaten.append(b"x" * (40 << 20))
+        time.sleep(0.1)
+    time.sleep(60)
+
+
 def end_the_process(seconds: float = 0.0) -> None:
     """Without a word."""
     time.sleep(seconds)

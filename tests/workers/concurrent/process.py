@@ -1,4 +1,4 @@
-"""Our worker as a process: `python -m tests.workers.concurrent.process URL QUEUES CONCURRENCY LIVES`."""
+"""Our worker as a process: `python -m tests.workers.concurrent.process URL QUEUES CONCURRENCY LIVES MIB`."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from rq.serializers import JSONSerializer
 
+from seamkeeper.settings import Settings
 from tests.workers.concurrent import jobs  # noqa: F401 (the first job shall not wait for the import)
 from workers.concurrent.worker import ConcurrentWorker
+from workers.process import Limits
 
 
 def main() -> None:
     """Until it is told to end, or killed."""
-    url, queues, concurrency, lives = sys.argv[1:]
+    url, queues, concurrency, lives, memory = sys.argv[1:]
+    limits = Limits(Settings(worker_memory_mib=int(memory)))
     worker = ConcurrentWorker(
         queues.split(","),
         concurrency=int(concurrency),
         lives=int(lives),
         grace=1.0,
+        retire=limits.retire,
+        overflow=limits.overflow,
         connection=Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=10),
         serializer=JSONSerializer,
         maintenance_interval=2,

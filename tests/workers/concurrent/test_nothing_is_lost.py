@@ -25,8 +25,8 @@ def _enqueue_counting(yard: Yard, count: int) -> set[str]:
     }
 
 
-def _kill_in_the_middle(yard: Yard, chance: random.Random, *, lives: int) -> None:
-    worker = yard.start(lives=lives)
+def _kill_in_the_middle(yard: Yard, chance: random.Random, *, concurrency: int, lives: int) -> None:
+    worker = yard.start(concurrency=concurrency, lives=lives)
     before = sum(yard.runs().values())
     until = time.monotonic() + 5
     while sum(yard.runs().values()) == before and not yard.is_settled() and time.monotonic() < until:
@@ -39,17 +39,24 @@ def _kill_in_the_middle(yard: Yard, chance: random.Random, *, lives: int) -> Non
 _LARGE = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
-@pytest.mark.parametrize(("jobs", "kills", "lives"), [(80, 4, 3), pytest.param(500, 30, 30, marks=_LARGE)])
-def test_workers_killed_at_random(yard: Yard, jobs: int, kills: int, lives: int) -> None:
+@pytest.mark.parametrize(
+    ("jobs", "concurrency", "kills", "lives"),
+    [
+        pytest.param(80, 4, 4, 3, id="few"),
+        pytest.param(500, 4, 30, 30, marks=_LARGE, id="500"),
+        pytest.param(3000, 32, 12, 30, marks=_LARGE, id="3000-at-32"),
+    ],
+)
+def test_workers_killed_at_random(yard: Yard, jobs: int, concurrency: int, kills: int, lives: int) -> None:
     """Two queues, SIGKILL in the middle of jobs: all are done within a minute of the last kill."""
     seed = int(os.environ.get("SEED", random.randrange(10**6)))
     chance = random.Random(seed)
     wanted = _enqueue_counting(yard, jobs)
 
     for _ in range(kills):
-        _kill_in_the_middle(yard, chance, lives=lives)
+        _kill_in_the_middle(yard, chance, concurrency=concurrency, lives=lives)
     at = time.monotonic()
-    yard.start(lives=lives)
+    yard.start(concurrency=concurrency, lives=lives)
     eventually(yard.is_settled, within=60, what=f"the end of all jobs (seed {seed})")
 
     runs = yard.runs()
@@ -177,7 +184,7 @@ def _work_until_failed(yard: Yard, job_id: str) -> int:
     return deaths
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(30, marks=[pytest.mark.slow, pytest.mark.timeout(300)])])
+@pytest.mark.parametrize("rounds", [3, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(300)])])
 def test_sigterm_under_load(yard: Yard, rounds: int) -> None:
     """Running jobs end, the rest stays queued, none is run twice."""
     wanted = _enqueue_counting(yard, 60 * rounds)
@@ -209,13 +216,3 @@ def test_a_second_sigterm_puts_running_jobs_back(yard: Yard) -> None:
     assert yard.redis.lrange("rq:queue:a", 0, -1) == [job_id.encode()]
     assert yard.job(job_id).get_status() == JobStatus.QUEUED
     assert not yard.redis.exists("rq:wip:a")
-
-
-def test_an_orphan_of_a_stock_worker_comes_back(yard: Yard) -> None:
-    """Its hash says `queued`, and it stands in no queue: a worker was killed between its pop and its start."""
-    job_id = yard.enqueue("a", "echo", 1)
-    yard.redis.delete("rq:queue:a")
-    yard.redis.zadd("rq:seamkeeper:orphans", {job_id: time.time() - 20})  # seen once already
-    yard.start()
-
-    eventually(lambda: yard.job(job_id).get_status() == JobStatus.FINISHED, within=20, what="the orphan")

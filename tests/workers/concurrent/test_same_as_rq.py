@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar
 
 import pytest
 from redis import Redis
@@ -12,6 +15,7 @@ from rq.group import Group
 from rq.job import Job
 from rq.serializers import JSONSerializer
 from rq.timeouts import TimerDeathPenalty
+from rq.webhook import Webhook
 
 from tests.workers.concurrent.conftest import NAME, Threads, a_worker
 
@@ -93,6 +97,59 @@ def test_what_is_left_is_what_rq_leaves(redis: Redis, name: str, thread_errors: 
     ours = _left(redis)
 
     assert ours == theirs
+    assert not thread_errors
+
+
+class _Caller(http.server.BaseHTTPRequestHandler):
+    heard: ClassVar[list[dict[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        said = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.heard.append({name: bool(value) if name in ("enqueued_at", "ended_at", "exc_info") else value
+                           for name, value in said.items()})  # fmt: skip
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silent."""
+
+
+@pytest.fixture
+def caller() -> Iterator[str]:
+    """Whom RQ's job webhooks call."""
+    _Caller.heard.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Caller) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+def test_webhooks_of_jobs(redis: Redis, caller: str, thread_errors: Threads) -> None:
+    """The same is left, and the same calls are made: one for the job that succeeds, one for the job that fails."""
+    queue = Queue("q", connection=redis, serializer=JSONSerializer)
+    webhooks = [Webhook(caller, status, method="POST") for status in ("finished", "failed")]
+
+    def enqueue() -> None:
+        queue.enqueue(f"{JOBS}echo", 1, job_id="good", webhooks=webhooks)
+        queue.enqueue(f"{JOBS}fail", job_id="bad", webhooks=webhooks)
+
+    def outcome() -> tuple[Any, ...]:
+        heard = sorted(_Caller.heard, key=lambda said: str(said["job_id"]))
+        _Caller.heard.clear()
+        return _left(redis), heard
+
+    enqueue()
+    _Simple([queue], name=NAME, connection=redis, serializer=JSONSerializer).work(burst=True, logging_level="CRITICAL")
+    theirs = outcome()
+    redis.flushall()
+    enqueue()
+    a_worker(redis, ["q"]).work(burst=True, logging_level="CRITICAL")
+    ours = outcome()
+
+    assert ours == theirs
+    assert [said["status"] for said in ours[1]] == ["failed", "finished"]
     assert not thread_errors
 
 

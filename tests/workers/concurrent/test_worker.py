@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from rq import Queue, SimpleWorker, Worker
+from rq import Queue, Repeat, Retry, Worker, get_current_job
 from rq.command import send_shutdown_command, send_stop_job_command
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 from rq.suspension import resume, suspend
-from rq.timeouts import TimerDeathPenalty
 
 from tests.stack import eventually
 from tests.workers.concurrent import jobs
 from tests.workers.concurrent.conftest import Yard, a_worker
 from workers.concurrent import deadline, worker
 from workers.concurrent.run import Run
+from workers.concurrent.scripts import GONE, WRITTEN, Unit, settle_call, travel
 
 JOBS = "tests.workers.concurrent.jobs."
 
@@ -112,49 +112,68 @@ def test_it_is_seen_and_ended_by_rqs_own_tools(yard: Yard) -> None:
     assert yard.job(job_id).get_status() == JobStatus.FINISHED
 
 
-class _Simple(SimpleWorker):
-    death_penalty_class = TimerDeathPenalty
-
-    def _install_signal_handlers(self) -> None:
-        return
-
-
-def test_stock_workers_work_beside_it(yard: Yard) -> None:
-    """On the same queues: every job is done, once."""
-    wanted = {yard.enqueue("ab"[number % 2], "count", yard.url, f"n{number}", 0.01, job_id=f"n{number}")
-              for number in range(200)}  # fmt: skip
-    yard.start(concurrency=2)
-    queues = [Queue(name, connection=yard.redis, serializer=JSONSerializer) for name in "ab"]
-    stock = _Simple(queues, connection=yard.redis, serializer=JSONSerializer)
-    stock.work(burst=True, logging_level="CRITICAL")
-    eventually(yard.is_settled, what="the rest")
-
-    assert yard.runs() == dict.fromkeys(wanted, 1)
-    assert 0 < stock_count(yard, stock) < 200
-
-
-def stock_count(yard: Yard, stock: Any) -> int:
-    """How many the stock worker did."""
-    return int(yard.redis.hget(stock.key, "successful_job_count") or 0)
-
-
-def test_what_a_job_says_after_it_was_taken_away_is_not_written(redis: Redis) -> None:
-    """The sweep gave it to somebody else while its worker was frozen: one execution has one end."""
+@pytest.mark.parametrize(
+    ("then", "options"),
+    [
+        pytest.param("return", {}, id="plain"),
+        pytest.param("raise", {}, id="failing"),
+        pytest.param("raise", {"retry": Retry(3)}, id="retried"),
+        pytest.param("again", {}, id="returns-a-retry"),
+        pytest.param("return", {"repeat": Repeat(2)}, id="repeated"),
+        pytest.param("return", {"result_ttl": 0}, id="result-not-kept"),
+    ],
+)
+def test_what_a_job_says_after_it_was_taken_away_is_not_written(
+    redis: Redis, then: str, options: dict[str, Any]
+) -> None:
+    """The sweep gave it to somebody else while its worker was frozen: one execution has one end, however it ends."""
     queue = Queue("q", connection=redis, serializer=JSONSerializer)
-    job = queue.enqueue(_drop_my_execution)
+    job = queue.enqueue(_lose_my_execution, then, **options)
+    worker = a_worker(redis, ["q"])
 
-    a_worker(redis, ["q"]).work(burst=True, logging_level="CRITICAL")
+    worker.work(burst=True, logging_level="CRITICAL")
 
     assert job.get_status() == JobStatus.STARTED
-    assert not redis.exists("rq:finished:q", f"rq:results:{job.id}")
+    assert not redis.exists("rq:finished:q", "rq:failed:q", "rq:queue:q", f"rq:results:{job.id}")
+    assert worker.executions == {}
 
 
-def _drop_my_execution() -> None:
-    from rq import get_current_job
-
+def _lose_my_execution(then: str) -> Any:
     job = get_current_job()
     assert job is not None
     job.connection.delete("rq:wip:q")
+    if then == "raise":
+        raise ValueError(then)
+    return Retry(max=3) if then == "again" else None
+
+
+def test_the_sweep_takes_no_job_whose_worker_has_come_back(redis: Redis) -> None:
+    """It looks at the heartbeat again at the moment it takes."""
+    redis.zadd("rq:wip:q", {"job:execution": 100})
+
+    verdicts = [
+        travel(redis, [settle_call([Unit("rq:wip:q", "job:execution", [("SET", "taken", before)], before=before)])])
+        for before in (99, 100)
+    ]
+
+    assert verdicts == [[[GONE]], [[WRITTEN]]]
+    assert redis.get("taken") == b"100"
+
+
+def test_a_function_may_change_its_own_job(redis: Redis) -> None:
+    """RQ writes all fields of the job again at its end; ours does when there is one that changed."""
+    job = Queue("q", connection=redis, serializer=JSONSerializer).enqueue(_describe_me)
+
+    a_worker(redis, ["q"]).work(burst=True, logging_level="CRITICAL")
+
+    assert redis.hget(job.key, "description") == b"as it was told"
+    assert job.get_status() == JobStatus.FINISHED
+
+
+def _describe_me() -> None:
+    job = get_current_job()
+    assert job is not None
+    job.description = "as it was told"
 
 
 def test_a_time_out_of_a_client_ends_with_the_job() -> None:
