@@ -302,24 +302,28 @@ checkpoints = Table(
 def open_engine(url: str, *, patience: Patience | None = None) -> Engine:
     """An engine for this process. Open it after a fork, never before. `patience`: how many seconds it may keep its
     caller waiting, asked for each transaction."""
-    engine = _open_engine(url)
+    is_sqlite = make_url(url).get_backend_name() == "sqlite"
+    engine = _sqlite(url) if is_sqlite else _postgresql(url)
     if patience:
         give(engine, patience)
+    if is_sqlite:
+        event.listen(engine, "begin", _begin_immediate)  # after `give`: this is what waits
     return engine
 
 
-def _open_engine(url: str) -> Engine:
-    if make_url(url).get_backend_name() != "sqlite":
-        # As many connections as threads ask at once, five of them kept: a pool that is smaller than the worker's
-        # `--concurrency` would let jobs wait for each other, and fail after 30 s.
-        options = {"pool_pre_ping": True, "max_overflow": -1}
-        return create_engine(url, hide_parameters=True, connect_args=dict(NETWORK), **options)
+def _postgresql(url: str) -> Engine:
+    # As many connections as threads ask at once, five of them kept: a pool that is smaller than the worker's
+    # `--concurrency` would let jobs wait for each other, and fail after 30 s.
+    options = {"pool_pre_ping": True, "max_overflow": -1}
+    return create_engine(url, hide_parameters=True, connect_args=dict(NETWORK), **options)
+
+
+def _sqlite(url: str) -> Engine:
     database = make_url(url).database
     if database and database != ":memory:":
         Path(database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, hide_parameters=True, connect_args={"timeout": 15})
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_immediate)
     return engine
 
 

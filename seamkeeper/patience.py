@@ -31,7 +31,7 @@ def give(engine: Engine, patience: Patience) -> None:
 
     # SET LOCAL ends with the transaction: a pooler that gives the connection to somebody else hands on nothing.
     words = "SET LOCAL statement_timeout = %d" if _is_postgresql(engine) else "PRAGMA busy_timeout = %d"
-    event.listen(engine, "begin", begin, insert=True)  # before SQLite asks for its write lock
+    event.listen(engine, "begin", begin)
 
 
 def _is_postgresql(engine: Any) -> bool:

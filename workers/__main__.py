@@ -34,13 +34,14 @@ def _work(options: argparse.Namespace) -> int:
         raise ConfigurationError([f"There is no queue {', '.join(unknown)}; there are {', '.join(QUEUES)}."])
     from workers import messenger
     from workers.concurrent.worker import check_rq
-    from workers.reactions import load_table
-    from workers.supervise import Supervisor
 
     try:
         check_rq()
     except ValueError as error:
         raise ConfigurationError([str(error)]) from error
+    from workers.reactions import load_table
+    from workers.supervise import Supervisor
+
 
     load_table(told.reactions)  # a mistake in a customer's reactions is found before the first job
     messenger.check(told)

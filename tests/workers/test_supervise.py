@@ -1,0 +1,136 @@
+"""`python -m workers worker`: processes that are replaced, that keep ending, that are ended, and how it exits."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from rq import Queue, Worker
+from rq.serializers import JSONSerializer
+
+from tests.stack import ROOT, Stack, eventually, stack
+
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def deployment(environment: dict[str, str], tmp_path: Path) -> Iterator[Stack]:
+    """Nothing is started yet."""
+    with stack({**environment, "SEAM_API_KEY": "seam_test_key"}, tmp_path) as found:
+        yield found
+
+
+def _start(deployment: Stack, *arguments: str, **variables: str) -> subprocess.Popen[bytes]:
+    deployment.environ = {**deployment.environ, **variables}
+    return deployment.start("worker", "workers", "worker", *arguments)
+
+
+def _said(deployment: Stack, message: str) -> list[dict[str, Any]]:
+    lines = (deployment.logs / "worker.log").read_text(encoding="utf-8").splitlines()
+    found = [json.loads(line) for line in lines if line.startswith("{")]
+    return [line for line in found if line["event"] == message]
+
+
+def _pids(redis: Redis) -> set[int]:
+    return {int(worker.pid or 0) for worker in Worker.all(connection=redis)}
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        pytest.param({"SEAMKEEPER_WORKER_LIFETIME_HOURS": "0.0003"}, id="age"),
+        pytest.param({"SEAMKEEPER_WORKER_MEMORY_MIB": "20"}, id="memory"),
+    ],
+)
+def test_a_process_that_is_old_or_large_is_replaced(deployment: Stack, redis: Redis, limit: dict[str, str]) -> None:
+    """Another one takes its place, and the log says that it was no accident; SIGTERM ends the whole."""
+    worker = _start(deployment, **limit)
+    [first] = eventually(lambda: _pids(redis), what="the first process")
+
+    eventually(lambda: _pids(redis) - {first}, within=30, what="the second process")
+    worker.send_signal(signal.SIGTERM)
+
+    assert worker.wait(20) == 0
+    assert _said(deployment, "worker.process_replaced")[0]["pid"] == first
+    assert _said(deployment, "worker.process_ended") == []
+
+
+def test_a_process_that_crashes_is_started_again(deployment: Stack, redis: Redis) -> None:
+    """With a warning."""
+    worker = _start(deployment, "--processes", "2")
+    before = eventually(lambda: len(pids := _pids(redis)) == 2 and pids, what="both processes")
+    killed = sorted(before)[0]
+
+    os.kill(killed, signal.SIGKILL)
+
+    eventually(lambda: _pids(redis) - before, within=30, what="another one")
+    assert worker.poll() is None
+    assert _said(deployment, "worker.process_ended")[0]["exit"] == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_processes_that_keep_ending_are_no_accident(deployment: Stack, redis: Redis) -> None:
+    """Said as an error; the supervisor goes on, more slowly: what is missing may come back."""
+    worker = _start(deployment, REDIS_URL="unix:///nowhere/redis.sock")
+
+    [first, *_] = eventually(
+        lambda: _said(deployment, "worker.process_keeps_ending"), within=60, what="the error"
+    )  # fmt: skip
+
+    assert first["level"] == "error"
+    assert first["times"] == 5
+    assert worker.poll() is None
+    worker.send_signal(signal.SIGTERM)
+    assert worker.wait(20) == 0
+
+
+def test_burst_ends_with_the_queues(deployment: Stack, redis: Redis) -> None:
+    """Exit 0, nothing left."""
+    queue = Queue("reconcile", connection=redis, serializer=JSONSerializer)
+    for number in range(20):
+        queue.enqueue("tests.workers.concurrent.jobs.echo", number)
+
+    worker = _start(deployment, "--burst", "--processes", "2", "--concurrency", "3")
+
+    assert worker.wait(30) == 0
+    assert queue.count == 0
+    assert len(queue.finished_job_registry) == 20
+
+
+@pytest.mark.slow
+def test_a_process_that_does_not_end_is_killed(deployment: Stack, redis: Redis) -> None:
+    """Exit 1: its job comes back by itself."""
+    worker = _start(deployment, SEAMKEEPER_JOB_TIMEOUT_SECONDS="1")
+    [pid] = eventually(lambda: _pids(redis), what="the process")
+
+    os.kill(pid, signal.SIGSTOP)
+    worker.send_signal(signal.SIGTERM)
+
+    assert worker.wait(30) == 1
+    assert _said(deployment, "worker.stopped")[0]["killed"] == 1
+
+
+def test_another_rq_is_refused_with_a_sentence(environment: dict[str, str]) -> None:
+    """Exit 2, no traceback."""
+    program = (
+        "import sys, rq.version; rq.version.VERSION = '3.1.0'\n"
+        "from workers.__main__ import main\n"
+        "sys.argv[1:] = ['worker']; raise SystemExit(main())"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**environment, "SEAM_API_KEY": "seam_test_key"}, cwd=ROOT,
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+
+    assert done.returncode == 2
+    assert "RQ 3.1.0 is installed" in done.stderr
+    assert "Traceback" not in done.stderr
