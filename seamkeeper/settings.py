@@ -237,7 +237,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("SEAMKEEPER_MAINTENANCE_SECONDS", "maintenance", _duration("seconds", least=_SECOND),
             "How often jobs of dead workers are looked for (RQ's own default is 600)"),
     Setting("SEAMKEEPER_WORKER_MEMORY_MIB", "worker_memory_mib", _count,
-            "A worker process that takes more memory ends its jobs and is replaced"),
+            "A worker process that takes more memory is replaced when its jobs have ended; at twice that, at once"),
     Setting("SEAMKEEPER_WORKER_LIFETIME_HOURS", "worker_lifetime", _duration("hours"),
             "A worker process that is older ends its jobs and is replaced"),
     Setting("SEAMKEEPER_LOG_FORMAT", "log_format", _one_of("auto", "json", "console"),

@@ -32,16 +32,15 @@ def _work(options: argparse.Namespace) -> int:
     unknown = sorted(set(options.queues) - set(QUEUES))
     if unknown:
         raise ConfigurationError([f"There is no queue {', '.join(unknown)}; there are {', '.join(QUEUES)}."])
-    from workers import messenger
     from workers.concurrent.worker import check_rq
 
     try:
         check_rq()
     except ValueError as error:
         raise ConfigurationError([str(error)]) from error
+    from workers import messenger
     from workers.reactions import load_table
     from workers.supervise import Supervisor
-
 
     load_table(told.reactions)  # a mistake in a customer's reactions is found before the first job
     messenger.check(told)
