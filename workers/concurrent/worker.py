@@ -168,7 +168,7 @@ class ConcurrentWorker(BaseWorker):
         for run in finished:
             finish.by_rqs_methods(self, run)
         time.sleep(TICK)
-        self._may_have_work = True
+        self._may_have_work = self._was_away = True  # what was claimed in the same trip goes back
 
     def _after_claim(self, answer: Any, wanted: int) -> int:
         if answer is None:
