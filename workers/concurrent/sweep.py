@@ -94,7 +94,7 @@ def _bring_back(worker: Any, queue: Any, entry: str, at: float) -> None:
     reason, is_counted = None, job.get_status(refresh=False) == JobStatus.STARTED and not others
     if is_counted:
         reason = _record_abandoned(worker, queue, job, pipeline)
-    [verdict] = travel(redis, [settle_call([Unit(registry, entry, recorded(pipeline), before=at)])])
+    [[verdict]] = travel(redis, [settle_call([Unit(registry, entry, recorded(pipeline), before=at)])])
     if verdict == WRITTEN and reason:
         job.send_webhooks(JobStatus.FAILED, exc_string=reason)
         queue.enqueue_dependents(job)
