@@ -40,7 +40,11 @@ def _said(deployment: Stack, message: str) -> list[dict[str, Any]]:
 
 
 def _pids(redis: Redis) -> set[int]:
-    return {int(worker.pid or 0) for worker in Worker.all(connection=redis)}
+    return {worker.pid for worker in Worker.all(connection=redis) if worker.pid}
+
+
+def _idle(redis: Redis) -> list[int]:
+    return [worker.pid for worker in Worker.all(connection=redis) if worker.pid and worker.get_state() == "idle"]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,7 @@ def test_burst_ends_with_the_queues(deployment: Stack, redis: Redis) -> None:
 def test_a_process_that_does_not_end_is_killed(deployment: Stack, redis: Redis) -> None:
     """Exit 1: its job comes back by itself."""
     worker = _start(deployment, SEAMKEEPER_JOB_TIMEOUT_SECONDS="1")
-    [pid] = eventually(lambda: _pids(redis), what="the process")
+    [pid] = eventually(lambda: _idle(redis), what="the process")
 
     os.kill(pid, signal.SIGSTOP)
     worker.send_signal(signal.SIGTERM)

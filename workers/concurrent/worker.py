@@ -68,9 +68,9 @@ class ConcurrentWorker(BaseWorker):
 
     def work(self, burst: bool = False, logging_level: str | None = None, **_options: Any) -> bool:  # type: ignore[override]
         """Until SIGTERM or SIGINT, with `burst` until the queues are empty; True when a job was run."""
-        self.bootstrap(logging_level)
         if threading.current_thread() is threading.main_thread():
             self._install_signal_handlers()  # type: ignore[no-untyped-call]
+        self.bootstrap(logging_level)
         period, pulse = float(self.maintenance_interval), Pulse(self, lives=self.lives)
         helpers: list[Any] = [
             *self._waiters,
