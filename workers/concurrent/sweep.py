@@ -28,6 +28,7 @@ from workers.concurrent.scripts import WRITTEN, Call, Script, Unit, recorded, re
 _log = logging.getLogger("rq.worker")
 _OURS = f"{RQ_KEY_PREFIX}:seamkeeper:"
 _DEATHS = 3
+_ALONE, _ALONE_KEPT = f"{_OURS}alone", 600  # who came back last for its last chance; seconds the others wait for it
 _DEATHS_KEPT = 86400  # seconds
 _KEYS_PER_SWEEP = 5000  # looked at for orphans; the next sweep goes on where this one ended
 _BETWEEN_LOOKS = 15  # seconds an orphan has to be one
@@ -53,17 +54,26 @@ def sweep(worker: Any, *, period: float) -> bool:
 
 
 def _bring_abandoned_back(worker: Any, queue: Any, period: float) -> None:
-    """All of them, but of those that had their last chance but one, one at a time: jobs that ran beside a job that
-    kills its worker died with it, and must not be with it again when it does so for the last time."""
+    """All of them, but of those that had their last chance but one, one at a time, and the next one when that one has
+    ended: jobs that ran beside a job that kills its worker died with it, and must not be with it again when it does so
+    for the last time."""
     redis, registry, is_given, at = worker.connection, queue.started_job_registry.key, False, time.time()
     for member in redis.zrangebyscore(registry, 0, at):
         entry = as_text(member)
-        if int(redis.get(_deaths_key(parse_composite_key(entry)[0])) or 0) == _DEATHS - 2:
-            if is_given:
+        job_id, _ = parse_composite_key(entry)
+        if int(redis.get(_deaths_key(job_id)) or 0) == _DEATHS - 2:
+            if is_given or _is_another_at_large(redis, job_id):
                 redis.zadd(registry, {entry: time.time() + period}, xx=True)  # RQ's own cleaning is not to see it
                 continue
             is_given = True
+            redis.set(_ALONE, job_id, ex=_ALONE_KEPT)
         _bring_back(worker, queue, entry, at)
+
+
+def _is_another_at_large(redis: Any, job_id: str) -> bool:
+    """The one that came back last for its last chance still waits in its queue, or runs."""
+    given = as_text(redis.get(_ALONE) or b"")
+    return given not in ("", job_id) and redis.hget(Job.key_for(given), "status") in (b"queued", b"started")
 
 
 def _deaths_key(job_id: str) -> str:

@@ -26,7 +26,7 @@ def queue(redis: Redis) -> Queue:
 
 def _abandon(redis: Redis, count: int = 1) -> None:
     """A worker claims them and is heard of no more."""
-    worker = a_worker(redis, ["q"])
+    worker = a_worker(redis, ["q"], name="dead")
     [answer] = travel(redis, [claim_call(worker, count, lives=30)])
     for run in runs(worker, answer):
         redis.zadd(run.registry, {run.entry: 100})
@@ -59,12 +59,37 @@ def test_after_three_workers_it_is_set_aside(redis: Redis, queue: Queue, note: s
         assert job.get_status() == JobStatus.QUEUED
         _abandon(redis)
         if note:
-            sweeping.note_end(a_worker(redis, ["q"]), note)
+            sweeping.note_end(a_worker(redis, ["q"], name="dead"), note)
         _sweep(redis)
 
     assert job.get_status() == JobStatus.FAILED
     assert "3 workers ended while they ran it" in _reason(job)
     assert note in _reason(job)
+
+
+def test_those_that_had_their_last_chance_but_one_come_back_one_after_the_other(redis: Redis, queue: Queue) -> None:
+    """The second one when the first has ended: it may be the one that kills its worker."""
+    jobs = {queue.enqueue(f"{JOBS}echo", 1, job_id=name, retry=Retry(10)).id for name in ("one", "two", "three")}
+    _abandon(redis, 3)
+    _sweep(redis)
+    _abandon(redis, 3)
+    seen = []
+    for _ in range(3):
+        _sweep(redis)
+        _wake_all(redis)
+        _sweep(redis)
+        seen.append(queue.job_ids)
+        a_worker(redis, ["q"]).work(burst=True, logging_level="CRITICAL")
+        _wake_all(redis)
+
+    assert [len(ids) for ids in seen] == [1, 1, 1]
+    assert {ids[0] for ids in seen} == jobs
+
+
+def _wake_all(redis: Redis) -> None:
+    """Those that were put off for a period are looked at again."""
+    for member in redis.zrange("rq:wip:q", 0, -1):
+        redis.zadd("rq:wip:q", {member: 100})
 
 
 def test_a_worker_that_was_only_slow_is_no_death(redis: Redis, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
