@@ -185,5 +185,5 @@ def _fields(found: dict[bytes, bytes]) -> dict[bytes, Any]:
 
 
 def _class_of_ttl(seconds: int) -> int:
-    """-1 for ever, else the ten seconds it falls into."""
-    return seconds if seconds < 0 else (seconds + 5) // 10
+    """-1 for ever, else the twenty seconds it falls into: a busy machine may take some of them between end and look."""
+    return seconds if seconds < 0 else (seconds + 10) // 20
