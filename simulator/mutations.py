@@ -123,10 +123,11 @@ class Mutations(State):
         return None
 
     def _is_taken(self, email: str, user: User) -> bool:
+        """Who was deleted at the access system keeps no address there, though Seam still shows them."""
         return any(
             other.email_address == email and other.acs_system_id == user.acs_system_id
             for other in self.users.values()
-            if other is not user
+            if other is not user and not other.has("deleted_externally")
         )
 
 
