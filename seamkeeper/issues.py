@@ -28,6 +28,8 @@ FINDINGS = {
     "circuit_open": "Calls about the users of this access system keep failing: they wait",
 }
 
+OF_THE_GONE = ("recreate_wanted", "recreate_unclear")  # findings about users who are not there any more
+
 _MOST_CODE = 200  # characters of a code; Seam's are words, a stranger's may be anything
 
 
@@ -35,7 +37,8 @@ def keep_codes(
     connection: Connection, acs_user_id: str, raw: Mapping[str, Any] | None, *, expected: Sequence[str] = ()
 ) -> None:
     """Opens an issue per error or warning code that is present, and clears those that are gone; `raw` None stands for
-    a user who is gone. `expected` are codes that are as they should be (a warning that the schedule explains)."""
+    a user who is gone: then only the findings about a new one stay. `expected` are codes that are as they should be (a
+    warning that the schedule explains)."""
     at = clock.now()
     is_open = _of_user(acs_user_id) & (issues.c.kind != "finding")
     known = {(row.kind, row.code): row.issue_id for row in connection.execute(select(issues).where(is_open))}
@@ -55,7 +58,8 @@ def keep_codes(
         connection.execute(insert(issues).values(**row, **seen, raised_at=str(entry.get("created_at") or "")))
     gone = [issue_id for key, issue_id in known.items() if key not in present]
     if raw is None:
-        gone += [row.issue_id for row in connection.execute(select(issues.c.issue_id).where(_of_user(acs_user_id)))]
+        over = _of_user(acs_user_id) & issues.c.code.not_in(OF_THE_GONE)
+        gone += [row.issue_id for row in connection.execute(select(issues.c.issue_id).where(over))]
     if gone:
         connection.execute(update(issues).where(issues.c.issue_id.in_(gone)).values(cleared_at=at))
 

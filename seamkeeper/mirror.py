@@ -140,7 +140,7 @@ def find_user(connection: Connection, acs_user_id: str) -> dict[str, Any] | None
         "health": "ok",
         "reason": None,
     }
-    shown |= {"observed": None, "drift": {}, "read_at": None, "deleted_at": None}
+    shown |= {"observed": None, "drift": {}, "read_at": None, "deleted_at": None, "replaces": None, "replaced_by": None}
     shown |= {name: plain(row[name]) for name in shown} if row is not None else {}
     return shown | {"desired": desired, "issues": open_issues(connection, acs_user_id)}
 

@@ -20,8 +20,6 @@ from seamkeeper.users import codes
 
 CREATE = "/acs/users/create"
 POLICY = "policy: auto"  # `asked_by` of a recreation that no person asked for
-OPEN = ("asked", "approved", "intended")  # the others are over: created, adopted, refused, unclear, dropped
-_CODES = ("recreate_wanted", "recreate_unclear")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +96,19 @@ def list_recreations(
     return [{name: plain(row[name]) for name in row} for row in rows]
 
 
+def under_way(connection: Connection, acs_system_id: str) -> list[str]:
+    """Users of an access system whose new user is to be made, or was asked for without an answer."""
+    is_it = (recreations.c.acs_system_id == acs_system_id) & recreations.c.state.in_(("approved", "intended"))
+    return list(connection.execute(select(recreations.c.acs_user_id).where(is_it)).scalars())
+
+
+def many_wait(connection: Connection, acs_system_id: str) -> bool:
+    """True while users of an access system that lost many wait for a person."""
+    waiting = (recreations.c.acs_system_id == acs_system_id) & (recreations.c.state == "asked")
+    is_any = connection.execute(select(recreations.c.recreation_id).where(waiting).limit(1)).first() is not None
+    return is_any and _is_about_many(connection, acs_system_id)
+
+
 def gone_user(connection: Connection, acs_user_id: str) -> Gone | None:
     """The user's row, locked for this transaction: two workers never decide about one person at once."""
     names = ("acs_user_id", "acs_system_id", "observed", "deleted_at", "replaces", "replaced_by")
@@ -135,14 +146,13 @@ def intend(connection: Connection, row: Recreation, request: Mapping[str, Any], 
     return latest(connection, row.acs_user_id) if _move(connection, row, values) else None
 
 
-def settle(connection: Connection, row: Recreation, state: str, *, reason: str | None = None) -> bool:
+def settle(
+    connection: Connection, row: Recreation, state: str, *, reason: str | None = None,
+    request: Mapping[str, Any] | None = None,
+) -> bool:  # fmt: skip
     """How it ended; False when another has moved the row meanwhile."""
-    return _move(connection, row, {"state": state, "reason": reason, "settled_at": clock.now()})
-
-
-def take_back(connection: Connection, row: Recreation, *, reason: str) -> bool:
-    """The intent was not carried out, for sure: it stands as it stood before."""
-    return _move(connection, row, {"state": "approved", "intended_at": None, "reason": reason})
+    values = {"state": state, "reason": reason, "settled_at": clock.now()}
+    return _move(connection, row, values | ({"request": dict(request)} if request else {}))
 
 
 def give_reason(connection: Connection, row: Recreation, reason: str) -> None:
@@ -163,7 +173,7 @@ def drop(connection: Connection, row: Recreation | None, *, reason: str) -> None
 
 def clear_findings(connection: Connection, acs_user_id: str) -> None:
     """No person has to decide about this user any more."""
-    for code in _CODES:
+    for code in issues.OF_THE_GONE:
         issues.clear_finding(connection, code, acs_user_id=acs_user_id)
 
 
@@ -194,6 +204,18 @@ def taken(connection: Connection, acs_user_ids: Collection[str]) -> tuple[set[st
     managed = select(desired_users.c.acs_user_id).where(desired_users.c.acs_user_id.in_(acs_user_ids))
     new = select(recreations.c.new_acs_user_id).where(recreations.c.new_acs_user_id.in_(acs_user_ids))
     return set(connection.execute(managed).scalars()), set(connection.execute(new).scalars()) - {None}
+
+
+def is_known_before(connection: Connection, acs_user_id: str, at: datetime) -> bool:
+    """True for somebody who was in the mirror before."""
+    is_it = (acs_users.c.acs_user_id == acs_user_id) & (acs_users.c.first_seen_at < at)
+    return connection.execute(select(acs_users.c.acs_user_id).where(is_it)).first() is not None
+
+
+def was_made_since(connection: Connection, acs_user_id: str, since: datetime) -> bool:
+    """True for a user who took somebody's place by our hand since then."""
+    is_it = (recreations.c.new_acs_user_id == acs_user_id) & (recreations.c.settled_at >= since)
+    return connection.execute(select(recreations.c.recreation_id).where(is_it)).first() is not None
 
 
 def intended_since(connection: Connection, since: datetime) -> int:
@@ -237,13 +259,15 @@ def _candidates(connection: Connection, acs_user_id: str) -> list[str]:
 
 
 def _clear_mass(connection: Connection, acs_system_id: str) -> None:
-    """The finding about the system is over when nobody of it waits for a person any more."""
-    waiting = (recreations.c.acs_system_id == acs_system_id) & (recreations.c.state == "asked")
-    if connection.execute(select(recreations.c.recreation_id).where(waiting).limit(1)).first() is not None:
-        return
-    for issue in issues.list_issues(connection, code="too_many_missing", acs_system_id=acs_system_id):
-        if (issue["detail"] or {}).get("gone"):  # a resync's finding of that name is not ours to clear
-            issues.clear_finding(connection, "too_many_missing", acs_system_id=acs_system_id)
+    """The finding about many is over when nobody of the system waits for a person any more."""
+    if _is_about_many(connection, acs_system_id) and not many_wait(connection, acs_system_id):
+        issues.clear_finding(connection, "too_many_missing", acs_system_id=acs_system_id)
+
+
+def _is_about_many(connection: Connection, acs_system_id: str) -> bool:
+    """The finding is ours, not that of a resync whose list lacked many."""
+    found = issues.list_issues(connection, code="too_many_missing", acs_system_id=acs_system_id)
+    return any((issue["detail"] or {}).get("gone") for issue in found)
 
 
 def _move(connection: Connection, row: Recreation, values: Mapping[str, Any]) -> bool:

@@ -19,7 +19,7 @@ from seamkeeper.errors import Permanent, Temporary
 from seamkeeper.journal import is_deletion_announced
 from seamkeeper.mirror import Standing, Verdict
 from seamkeeper.policies import Policy, policy_of
-from workers import findings, playbook, repair
+from workers import findings, playbook, recreate, repair
 from workers.changes import Change, find_changes, vanished
 from workers.plan import Plan, Situation, Writes, plan_of
 from workers.tools import Tools
@@ -75,6 +75,9 @@ def _there(tools: Tools, ask: Ask, raw: Mapping[str, Any], read_at: datetime) ->
             return
         plan = _plan(ask, raw, now)
         _keep(tools, connection, ask, before, raw, now, plan)
+        is_gone = playbook.is_gone(raw)
+        is_kept_back = is_gone or ask.is_dry
+        unsettled = None if is_kept_back else recreate.back(tools, connection, raw, is_desired=bool(now.desired))
     if ask.is_dry:  # nothing follows: who is looked at again is so by the ask that was there before
         return
     is_sent = _carry_out(tools, ask, raw, plan)
@@ -82,6 +85,10 @@ def _there(tools: Tools, ask: Ask, raw: Mapping[str, Any], read_at: datetime) ->
         look_again(tools, ask)
     elif starts_at := playbook.next_start(raw, at=now.at):
         _look_at(tools, ask, starts_at)
+    if is_gone:
+        recreate.in_place_of(tools, ask, raw)
+    elif unsettled:
+        recreate.find_out(tools, ask, unsettled, raw, is_back=True)
     if "desired_is_wrong" in plan.findings and not ask.step:  # the looks that follow would only be dead of the same
         raise Permanent(f"{ask.acs_user_id}: mend the desired state: {plan.verdict.reason}")
 
@@ -168,13 +175,17 @@ def _not_there(tools: Tools, ask: Ask, read_at: datetime) -> None:
         if not mirror.is_newer(before, read_at):
             _is_older(tools, ask)
             return
-        is_early = before.read_at is None and not is_deletion_announced(connection, ask.acs_user_id)
-        if not is_early or ask.step >= _UNKNOWN_LOOKS:
+        is_new = before.observed is None and not before.is_gone
+        is_early = is_new and not is_deletion_announced(connection, ask.acs_user_id)
+        is_gone = not is_early or ask.step >= _UNKNOWN_LOOKS
+        if is_gone:
             mirror.bury(connection, ask.acs_user_id, read_at=read_at, reason="Seam answered 404")
             issues.keep_codes(connection, ask.acs_user_id, None)
             _note(tools, connection, vanished(before, source=ask.source))
-            return
-    look_again(tools, ask)
+    if is_gone:
+        recreate.in_place_of(tools, ask)
+    else:
+        look_again(tools, ask)
 
 
 def _is_older(tools: Tools, ask: Ask) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from seamkeeper import database, issues, logs, mirror
+from seamkeeper import database, issues, logs, mirror, recreations
 from seamkeeper.queues import RESYNC, RESYNC_SYSTEM
 from workers import notices
 from workers.tools import Tools
@@ -20,9 +20,11 @@ _VOLATILE = {"last_successful_sync_at"}
 
 
 def resync_system(tools: Tools, acs_system_id: str, *, why: str) -> int:
-    """Asks for the users that are new, changed or missing from the complete list; gives their number."""
+    """Asks for the users that are new, changed or missing from the complete list, and those whose new user is under
+    way; gives their number."""
     with database.reading(tools.engine) as connection:
         held = mirror.observed_of_system(connection, acs_system_id)
+        begun = recreations.under_way(connection, acs_system_id)
     listed: set[str] = set()
     asked: list[str] = []
     for page in tools.seam.user_pages(acs_system_id):
@@ -32,6 +34,7 @@ def resync_system(tools: Tools, acs_system_id: str, *, why: str) -> int:
             if acs_user_id not in held or _differs(raw, held[acs_user_id]):
                 asked.append(acs_user_id)
     asked += _missing(tools, acs_system_id, held, listed)
+    asked += begun  # their later looks may have been lost with Redis
     for acs_user_id in asked:
         tools.queues.ask_reconcile(acs_user_id, why=why, source="resync", queue=RESYNC)
     logs.get().info("resync.done", acs_system_id=acs_system_id, listed=len(listed), asked=len(asked))
@@ -61,7 +64,8 @@ def _missing(tools: Tools, acs_system_id: str, held: Mapping[str, Any], listed: 
     is_fault = len(missing) > max(_FEW, _MOST_MISSING * len(held))
     with tools.engine.begin() as connection:
         if not is_fault:
-            issues.clear_finding(connection, _TOO_MANY, acs_system_id=acs_system_id)
+            if not recreations.many_wait(connection, acs_system_id):
+                issues.clear_finding(connection, _TOO_MANY, acs_system_id=acs_system_id)
             return missing
         message = f"{len(missing)} of {len(held)} users are missing: a fault of Seam's list, or a great deletion"
         detail = {"missing": len(missing), "held": len(held)}

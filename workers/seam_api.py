@@ -70,6 +70,16 @@ class SeamApi:
             raise Temporary(f"POST {path}: 200 without ok: it may not have reached Seam")
         return self.request_id()
 
+    def create_user(self, request: Mapping[str, Any]) -> str:
+        """POST /acs/users/create; gives the new acs_user_id. Seam has no idempotency key: after a `Temporary` error
+        that is not `Postponed` the user may have been made, and only looking tells."""
+        answer = self._call("POST", "/acs/users/create", request, request.get("acs_system_id"))
+        user = answer.get("acs_user")
+        acs_user_id = user.get("acs_user_id") if isinstance(user, dict) else None
+        if not isinstance(acs_user_id, str) or not acs_user_id:
+            raise Temporary("POST /acs/users/create: 200 without a user: it may have been made all the same")
+        return acs_user_id
+
     def user_pages(self, acs_system_id: str) -> Iterator[list[Mapping[str, Any]]]:
         """The users of an access system, a page at a time. Raises before the end when the list is not whole."""
         query: dict[str, Any] = {"acs_system_id": acs_system_id, "limit": _PAGE}

@@ -154,3 +154,9 @@ class Floor:
 def floor(redis: Redis, engine: Engine, tools: Tools) -> Floor:
     """The workers' floor."""
     return Floor(redis, engine, tools)
+
+
+@pytest.fixture
+def acs_system_id(sim: Running) -> str:
+    """An access system of this test's own: who went in other tests does not count."""
+    return sim.world.add_system("Test House")

@@ -18,6 +18,7 @@ SCHEMA = json.loads((Path(__file__).parent.parent / "data" / "seam_schema.json")
 CHANGES = {
     "acs_user.appeared", "acs_user.changed", "acs_user.error_raised", "acs_user.error_cleared",
     "acs_user.warning_raised", "acs_user.warning_cleared", "acs_user.drifted", "acs_user.in_sync", "acs_user.vanished",
+    "acs_user.recreated",
 }  # fmt: skip
 
 

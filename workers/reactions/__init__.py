@@ -37,6 +37,7 @@ REACTIONS: dict[str, tuple[Reaction, ...]] = {
     "acs_user.error_raised": (acs_user.tell, acs_user.tell_people),
     "acs_user.warning_raised": (acs_user.tell,),
     "acs_user.vanished": (acs_user.tell,),
+    "acs_user.recreated": (acs_user.tell,),  # of the new user: groups and credentials are for whoever gives them
 }
 
 
