@@ -57,13 +57,13 @@ def _idle(redis: Redis) -> list[int]:
 def test_a_process_that_is_old_or_large_is_replaced(deployment: Stack, redis: Redis, limit: dict[str, str]) -> None:
     """Another one takes its place, and the log says that it was no accident; SIGTERM ends the whole."""
     worker = _start(deployment, **limit)
-    [first] = eventually(lambda: _pids(redis), what="the first process")
+    first, *_ = eventually(lambda: _pids(redis), what="a process")
 
-    eventually(lambda: _pids(redis) - {first}, within=30, what="the second process")
+    eventually(lambda: _pids(redis) - {first}, within=30, what="another process")
     worker.send_signal(signal.SIGTERM)
 
     assert worker.wait(20) == 0
-    assert _said(deployment, "worker.process_replaced")[0]["pid"] == first
+    assert first in {line["pid"] for line in _said(deployment, "worker.process_replaced")}
     assert _said(deployment, "worker.process_ended") == []
 
 
