@@ -70,7 +70,7 @@ local function ask(mark, life, id, due, own, now, at, fields)
   else
     schedule(id, math.ceil(now + held / 1000))
     redis.call('RPUSH', KEYS[2], id)
-    redis.call('EXPIRE', KEYS[2], life)
+    redis.call('PEXPIRE', KEYS[2], held + 60000)  -- of no use once the jobs came by their time
   end
   return id
 end

@@ -109,11 +109,16 @@ class Floor:
             pipeline.execute()
 
     def left(self) -> dict[str, Any]:
-        """Everything about turns that still stands in Redis; empty when all is quiet."""
+        """Everything about turns that still means something in Redis; empty when all is quiet.
+
+        A mark whose job was deleted, and a list of jobs that came by their time, mean nothing: they end by themselves.
+        """
         kinds = ("waiting", "retry", "resync", "later", "turn", "blocked", "failing")
-        patterns = [f"rq:seamkeeper:{kind}:*" for kind in kinds] + ["rq:job:*", "rq:executions:*"]
-        found = {key.decode(): self.redis.type(key) for pattern in patterns for key in self.redis.keys(pattern)}
-        return found | dict(self.scheduled())
+        ours = {key.decode() for kind in kinds for key in self.redis.keys(f"rq:seamkeeper:{kind}:*")}
+        jobs = {key.decode() for name in ("job", "executions") for key in self.redis.keys(f"rq:{name}:*")}
+        endless = {key for key in ours if self.redis.ttl(key) == -1}
+        meant = {key for key in ours if key.split(":")[2] in ("turn", "failing")} if not jobs else ours
+        return dict.fromkeys(jobs | endless | meant, "left") | dict(self.scheduled())
 
 
 @dataclass
@@ -142,7 +147,8 @@ class Book:
         assert is_due, f"a run of {job.user} for no reason: {job}"
         self.running[job.user] = job.job_id
         self.begun[job.user] += 1
-        self.reasons.discard(job.user)
+        if not job.step:  # a later look may do less than a resync asks for: it serves none
+            self.reasons.discard(job.user)
         if job.user in self.unanswered:
             self.longest = max(self.longest, self.at - self.unanswered.pop(job.user))
 
