@@ -1,4 +1,6 @@
-"""How a look at a user differs from an ordinary one: dry, or ordered by a person; and the words both doors know.
+"""How a look at a user differs from an ordinary one: dry, ordered by a person, or because a subscription may be free.
+
+And the words about it that both doors know.
 
 A mode travels as one short string with the job. Asks of different modes never stand for one another.
 """
@@ -12,6 +14,7 @@ from typing import Any
 
 ORDINARY = ""
 DRY = "dry"  # read, mirror, compare; nothing is written at Seam, whatever the policy
+SLOT = "slot"  # a subscription of the access system may be free: what a code forbids for want of one is tried
 _ORDERED = "ordered"
 
 SHOWN = "shown, not written"  # in the reason of a user whom nothing but the policy, or the mode, holds back

@@ -40,7 +40,8 @@ class Writes:
 @dataclass(frozen=True, slots=True)
 class Situation:
     """All beside the observation that decides. `given_up`: (field, desired value as JSON) -> code of the open finding
-    that leaves it to a person. `is_ordered`: a person asked for the repair by name, which overrules the budget."""
+    that leaves it to a person. `is_ordered`: a person asked for the repair by name, which overrules the budget.
+    `is_slot_free`: a subscription of the access system may be, so that its lack is no reason not to try."""
 
     desired: Mapping[str, Any]
     policy: Policy
@@ -48,6 +49,7 @@ class Situation:
     is_leaving: bool = False
     is_connected: bool = True
     is_ordered: bool = False
+    is_slot_free: bool = False
     writes: Writes = field(default_factory=Writes)
     given_up: Mapping[tuple[str, str], str] = field(default_factory=dict)
     budget: int = 3
@@ -100,7 +102,7 @@ def key(name: str, desired: Any) -> tuple[str, str]:
 
 def _refused_by_provider(raw: users.Observed, now: Situation, drift: Mapping[str, Any]) -> dict[str, Difference]:
     """Seam shows the new value and the access system refused it: what we sent last is sent again."""
-    if users.pending(raw) or not any(playbook.play_for(code).resends for code in users.codes(raw, "error")):
+    if users.pending(raw) or not playbook.is_to_resend(raw, is_slot_free=now.is_slot_free):
         return {}
     ours = {name for name, value in now.writes.last.items() if name in now.desired and value == now.desired[name]}
     names = (ours or set(now.desired)) & set(users.UPDATABLE_FIELDS) - set(drift)
@@ -118,7 +120,7 @@ def _held_back(
         name for name, value in wanted.items()
         if name not in impossible and name not in wrong and not now.is_ordered and _is_spent(now, name, value)
     ]  # fmt: skip
-    is_refused = any(playbook.play_for(code).resends for code in users.codes(raw, "error"))
+    is_refused = playbook.is_to_resend(raw)
     fought = [name for name in spent if _is_fought(now, name, wanted[name], is_refused)]
     failing = [name for name in spent if name not in fought]
     held_back = impossible | wrong | dict.fromkeys(fought, _FOUGHT)
@@ -140,7 +142,7 @@ def _is_fought(now: Situation, name: str, desired: Any, is_refused: bool) -> boo
 
 
 def _why_nobody_writes(raw: users.Observed, now: Situation) -> str | None:
-    if reason := playbook.why_not_to_write(raw, is_ordered=now.is_ordered):
+    if reason := playbook.why_not_to_write(raw, is_slot_free=now.is_slot_free or now.is_ordered):
         return reason
     if now.is_leaving:
         return "the deletion of the user was announced"

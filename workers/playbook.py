@@ -83,16 +83,22 @@ def expected(observed: users.Observed, *, at: datetime) -> list[str]:
     return [code for code in codes_of(observed) if is_idle and play_for(code).idle]
 
 
-def why_not_to_write(observed: users.Observed, *, is_ordered: bool = False) -> str | None:
-    """A reason not to write to this user whatever differs; else None. A person who orders a repair, or a subscription
-    that may be free, overrules what is only unlikely to succeed, never what would harm."""
+def why_not_to_write(observed: users.Observed, *, is_slot_free: bool = False) -> str | None:
+    """A reason not to write to this user whatever differs; else None. A subscription that may be free overrules only
+    the lack of one."""
     if users.is_deleting(observed):
         return PLAYBOOK["being_deleted"].why
     for code in codes_of(observed):
         play = play_for(code)
-        if not play.writes and not (is_ordered and play.per_system):
+        if not play.writes and not (is_slot_free and play.per_system):
             return play.why
     return None
+
+
+def is_to_resend(observed: users.Observed, *, is_slot_free: bool = False) -> bool:
+    """True when the access system refused what Seam shows, and may take it when it is sent again."""
+    plays = [play_for(code) for code in users.codes(observed, "error")]
+    return any(play.resends or (is_slot_free and play.per_system) for play in plays)
 
 
 def is_to_look_again(observed: users.Observed) -> bool:

@@ -66,6 +66,28 @@ def test_a_code_that_no_update_can_mend(floor: Floor, sim: Running, code: str, k
     assert floor.failed() == []
 
 
+def test_salto_ks_subscription_limit_exceeded_is_tried_again_when_a_slot_may_be_free(
+    floor: Floor, sim: Running
+) -> None:
+    """Somebody of the same access system goes: the one who waits longest is tried, and only that one."""
+    system = sim.world.add_system("Salto House")
+    leaver = sim.world.add_user(acs_system_id=system, full_name="Leaver")
+    floor.happened("acs_user.created", leaver)
+    code = "salto_ks_subscription_limit_exceeded"
+    first, second = (drifted_with(floor, sim, code, acs_system_id=system) for _ in range(2))
+    assert updates(sim) == []
+
+    sim.world.delete_at_provider(leaver)
+    floor.happened("acs_user.deleted", leaver)
+    while_limited = updates(sim)
+    sim.world.clear_issue(first)
+    floor.happened("acs_user.created", first)
+
+    assert {update["acs_user_id"] for update in while_limited} == {first}
+    assert (floor.user(first)["sync"], codes_of(floor, first)) == ("in_sync", [])
+    assert {update["acs_user_id"] for update in updates(sim)} == {first, second}
+
+
 def test_being_deleted_is_waited_for(floor: Floor, sim: Running) -> None:
     """Never an update; the user is read again until the deletion is through."""
     acs_user_id = drifted_with(floor, sim, "being_deleted", kind="warning")

@@ -35,8 +35,9 @@ REACTIONS: dict[str, tuple[Reaction, ...]] = {
     "connected_account.deleted": (connected_account.suspend_repairs,),  # its users go, without events of their own
     # changes, as our re-reads find them
     "acs_user.error_raised": (acs_user.tell, acs_user.tell_people),
-    "acs_user.warning_raised": (acs_user.tell,),
-    "acs_user.vanished": (acs_user.tell,),
+    "acs_user.error_cleared": (acs_user.offer_slot,),  # who got a subscription: there may be more
+    "acs_user.warning_raised": (acs_user.tell, acs_user.offer_slot),
+    "acs_user.vanished": (acs_user.tell, acs_user.offer_slot),  # whose subscription may be free
     "acs_user.recreated": (acs_user.tell,),  # of the new user: groups and credentials are for whoever gives them
 }
 

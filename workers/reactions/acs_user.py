@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from seamkeeper import database, logs, mirror
+from seamkeeper import database, issues, logs, mirror, orders
 from seamkeeper.events import Event
+from seamkeeper.queues import RESYNC
 from workers import notices
 
 if TYPE_CHECKING:
     from workers.changes import Change
     from workers.tools import Tools
+
+_LIMIT = "salto_ks_subscription_limit_exceeded"
 
 
 def look(event: Event, tools: Tools) -> None:
@@ -18,6 +21,20 @@ def look(event: Event, tools: Tools) -> None:
     acs_user_id = event.subject("acs_user_id")
     if acs_user_id:
         tools.queues.ask_reconcile(acs_user_id, why=f"{event.event_type} {event.event_id}", source="webhook")
+
+
+def offer_slot(change: Change, tools: Tools) -> None:
+    """Somebody of the access system is gone, or has no subscription any more, or got one: one user who waits for a
+    subscription is tried, the longest waiting first. Who gets it leads to the next, who does not ends it: no storm."""
+    code = change.detail.get("code")
+    if change.type != "acs_user.vanished" and code not in (_LIMIT, "salto_ks_user_not_subscribed"):
+        return
+    with database.reading(tools.engine) as connection:
+        system = mirror.system_of(connection, change.acs_user_id)
+        waiting = issues.users_with(connection, _LIMIT, system, limit=1) if system else []
+    for acs_user_id in waiting:
+        why = f"a subscription may be free: {change.type} {change.acs_user_id}"
+        tools.queues.ask_reconcile(acs_user_id, why=why, source=change.source, queue=RESYNC, mode=orders.SLOT)
 
 
 def tell(change: Change, _tools: Tools) -> None:
