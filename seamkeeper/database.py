@@ -7,10 +7,9 @@ surrogates, which a provider may put into a name.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,12 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
-    DateTime,
-    Dialect,
     Engine,
     Index,
     Integer,
     MetaData,
     String,
     Table,
-    Text,
-    TypeDecorator,
     create_engine,
     event,
     make_url,
@@ -36,60 +31,8 @@ from sqlalchemy.dialects.postgresql import insert as insert_postgresql
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
 from seamkeeper import clock
+from seamkeeper.columns import Instant, Json, Words
 from seamkeeper.patience import NETWORK, Patience, give
-
-
-class Instant(TypeDecorator[datetime]):
-    """An aware instant in UTC, on databases that know time zones and on those that do not."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.astimezone(UTC) if dialect.name == "postgresql" else value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-class Json(TypeDecorator[Any]):
-    """A JSON value as ASCII text. None is "no value" (SQL NULL); `JSON_NULL` is the JSON value null."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        if value is None:
-            return None
-        return "null" if value is JSON_NULL else json.dumps(value)
-
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        if value is None:
-            return None
-        try:
-            return JSON_NULL if value.strip() == "null" else json.loads(value)
-        except (ValueError, RecursionError):  # another program wrote it; who compares or sends it says what is wrong
-            return value
-
-
-JSON_NULL = object()
-
-
-class Words(TypeDecorator[str]):
-    """Text from strangers as a database can hold it: NUL and lone surrogates become the replacement character."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        if value is None:
-            return None
-        return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
-
 
 metadata = MetaData()
 _ID = String(200)

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, select
 
 from seamkeeper import clock
-from seamkeeper.database import JSON_NULL, acs_users, desired_users, upsert
+from seamkeeper.columns import JSON_NULL
+from seamkeeper.database import acs_users, desired_users, upsert
 from seamkeeper.users import MANAGED_FIELDS, UPDATABLE_FIELDS, mistakes, observed_value
 
 

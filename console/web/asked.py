@@ -25,7 +25,7 @@ def name_in_path(request: Request, name: str) -> str:
 
 
 def readable(text: str) -> str:
-    """Text that a database can compare: PostgreSQL refuses NUL, and we keep it as U+FFFD (`database.Words`)."""
+    """Text that a database can compare: PostgreSQL refuses NUL, and we keep it as U+FFFD (`columns.Words`)."""
     return text.replace("\x00", "\ufffd")
 
 
