@@ -52,4 +52,53 @@ MEANINGS: Mapping[str, Meaning] = {
         "Read the person again; if it stays, ask Seam's support.",
         "Perhaps",
     ),
+    "latch_conflict_with_resident_user": Meaning(
+        "Latch knows a resident with this identity, which Seam does not support.",
+        "Give the person another identity, or manage the person in Latch Mission Control.",
+        "No",
+    ),
+    "acs_user_inactive": Meaning(
+        "This person is inactive at the provider, though the access schedule runs and nobody suspended them.",
+        "Look at the person at the provider.",
+        "No",
+    ),
+    # our own findings
+    "another_writer": Meaning(
+        "We put this value right, and somebody else changed it again and again. We have stopped, for this field only.",
+        "Find out who writes it. Then `seamkeeper apply` the user, or desire what the other wants.",
+        "No",
+    ),
+    "update_keeps_failing": Meaning(
+        "The same value was sent several times and did not stay. We have stopped, for this field only.",
+        "Look at the access system; then `seamkeeper apply` the user, or ask Seam's support with the request id.",
+        "No",
+    ),
+    "cannot_be_set": Meaning(
+        "What is desired cannot be set through Seam's API.",
+        "Desire something that can (a schedule with both ends; a value instead of none), or set it at the provider.",
+        "No",
+    ),
+    "desired_is_wrong": Meaning(
+        "Seam would refuse what is desired, so it is not sent.", "Mend the desired state; the user is read again.", "No"
+    ),
+    "recreate_wanted": Meaning(
+        "This person is gone and still desired. The policy is to ask.",
+        "`seamkeeper recreate` the user, or remove the desired state.",
+        "No",
+    ),
+    "recreate_unclear": Meaning(
+        "A new user was asked for and it is not clear whether there is one.",
+        "Look in the access system; then link, delete or recreate by hand.",
+        "No",
+    ),
+    "too_many_missing": Meaning(
+        "Many users of this access system were missing from Seam's list at once. Nothing was done about them.",
+        "If they were deleted on purpose, `seamkeeper sync` them; else ask Seam's support.",
+        "Perhaps",
+    ),
+    "circuit_open": Meaning(
+        "Calls about the users of this access system keep failing. They wait.",
+        "Look at the access system; they go on by themselves when it answers.",
+        "Yes",
+    ),
 }

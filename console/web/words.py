@@ -16,7 +16,7 @@ from seamkeeper import clock
 _TONES = {
     "good": ("done", "ok", "in_sync", "finished", "idle"),
     "busy": ("running", "started", "busy", "applying", "queued", "received", "scheduled"),
-    "warn": ("retrying", "retry", "postponed", "warning", "drifted", "paused", "suspended", "deferred"),
+    "warn": ("retrying", "retry", "postponed", "warning", "finding", "drifted", "paused", "suspended", "deferred"),
     "bad": ("dead", "error", "failed", "lost", "refused", "stopped"),
 }
 _TONE_OF = {state: tone for tone, states in _TONES.items() for state in states}
@@ -50,6 +50,13 @@ def ago(value: str | datetime) -> str:
 def exact(value: str | datetime) -> str:
     """An instant as people write it: `2026-11-22 08:30:00.123 UTC`."""
     return f"{instant(value):%Y-%m-%d %H:%M:%S}.{instant(value).microsecond // 1000:03d} UTC"
+
+
+def moves(issue: Mapping[str, Any]) -> list[tuple[str, list[Mapping[str, str]]]]:
+    """(field, who moved it when) of a finding that another writer, or an access system, led to."""
+    detail = issue.get("detail")
+    fields = detail.get("fields", {}) if isinstance(detail, Mapping) else {}
+    return [(name, each["moves"]) for name, each in fields.items() if each.get("moves")]
 
 
 def instant(value: str | datetime) -> datetime:
@@ -108,6 +115,6 @@ def link(path: str, query: Mapping[str, str] | None = None, **changes: str | Non
 
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
-    "tone": tone, "lasting": lasting, "ago": ago, "exact": exact, "number": number,
+    "tone": tone, "moves": moves, "lasting": lasting, "ago": ago, "exact": exact, "number": number,
     "plain": plain, "value_text": value_text, "pretty": pretty, "segment": segment, "ticks": ticks, "instant": instant,
 }  # fmt: skip

@@ -16,8 +16,10 @@ from rq.serializers import JSONSerializer
 from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
-from seamkeeper import clock, mirror
+from console.web.meanings import MEANINGS
+from seamkeeper import clock, issues, mirror
 from tests.console.web.conftest import AT, accept, keep_event, keep_user, queues_of
+from workers.playbook import PLAYBOOK
 
 PAGES = ("/", "/events", "/users", "/queues", "/queues/events/queued", "/queues/resync/failed", "/dead", "/settings")
 
@@ -119,6 +121,27 @@ def test_a_user_is_compared_field_by_field(site: TestClient, engine: Engine) -> 
     assert "email_address – not set not managed" in read
     assert "cannot open doors now" in read
     assert "acs_user.appeared webhook" in read
+
+
+def test_a_finding_tells_who_moved_what(site: TestClient, engine: Engine) -> None:
+    """With its meaning, the next step, and who takes care of it."""
+    keep_user(engine, "u1", sync="drifted")
+    moves = [{"at": "2026-11-22T08:30:00.000000Z", "who": "another writer"}]
+    with engine.begin() as connection:
+        detail = {"fields": {"full_name": {"desired": "Jane", "moves": moves}}}
+        issues.raise_finding(connection, "another_writer", acs_user_id="u1", message="again and again", detail=detail)
+        [issue] = issues.open_issues(connection, "u1")
+        issues.acknowledge(connection, issue["issue_id"], by="Ada")
+
+    page = site.get("/users/u1").text
+
+    for words in ("another_writer", "again and again", "acknowledged by", "Ada", "another writer", "seamkeeper apply"):
+        assert words in page
+
+
+def test_every_code_has_a_meaning() -> None:
+    """Those of the playbook, and our own findings."""
+    assert set(MEANINGS) == {*PLAYBOOK, *issues.FINDINGS}
 
 
 def test_a_deleted_user_keeps_its_last_observation(site: TestClient, engine: Engine) -> None:
