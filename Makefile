@@ -6,7 +6,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
 
-.PHONY: run test test-slow test-peer test-containers lint format bench lock clean help
+.PHONY: run test test-slow proof test-peer test-containers lint format bench lock clean help
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -16,10 +16,13 @@ run: $(VENV)/.installed  ## the whole service on this machine; Ctrl-C ends it an
 	@exec $(BIN)/seamkeeper dev $(ARGS)
 
 test: $(VENV)/.dev       ## the everyday suite
-	$(BIN)/python -m pytest -m "not peer and not containers and not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not peer and not containers and not slow and not proof" $(ARGS)
 
 test-slow: $(VENV)/.dev  ## what takes longer than a few seconds: kills, restarts, recovery
 	$(BIN)/python -m pytest -m slow $(ARGS)
+
+proof: $(VENV)/.dev      ## the large sizes of docs/proof.md, about an hour; each prints its seed
+	$(BIN)/python -m pytest -s -m proof $(ARGS)
 
 test-peer: $(VENV)/.dev  ## against Seam's own fake and Svix's own signer, from npm (needs Node 18 or newer)
 	npm ci --prefix tests/peer --no-audit --no-fund --loglevel error

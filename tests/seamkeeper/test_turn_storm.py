@@ -42,7 +42,7 @@ def test_a_workqueue_keeps_its_promises(redis: Redis, number: int) -> None:
     storm(redis, random.randrange(10**9), asks=60)
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("first", range(0, 100, 10))
 def test_a_workqueue_keeps_its_promises_a_hundred_times(redis: Redis, first: int) -> None:
@@ -52,7 +52,7 @@ def test_a_workqueue_keeps_its_promises_a_hundred_times(redis: Redis, first: int
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("asks", [40, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("asks", [40, pytest.param(1000, marks=pytest.mark.proof)])
 def test_in_real_threads(redis: Redis, redis_url: str, asks: int) -> None:
     """10 producers, 100 workers, each with a thread and a connection of its own: the same promises."""
     crowd = Redis.from_url(redis_url, max_connections=200)

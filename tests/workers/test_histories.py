@@ -111,7 +111,7 @@ def _end_of(house: House, acs_user_id: str, system: str) -> tuple[Any, ...]:
     return standing.is_gone, standing.sync, standing.health, dict(standing.drift), is_connected, name
 
 
-_ALL = [pytest.mark.slow, pytest.mark.timeout(600)]
+_ALL = [pytest.mark.proof, pytest.mark.timeout(3600)]
 
 
 @pytest.mark.parametrize("ends_deleted", [True, False], ids=["deleted", "alive"])

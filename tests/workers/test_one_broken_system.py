@@ -131,7 +131,7 @@ def test_a_system_that_hangs_leaves_the_others_alone(
     assert ratio < 3
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.timeout(900)
 def test_a_system_that_hangs_leaves_the_others_p95_within_ten_percent(
     seam: Running, redis: Redis, environment: dict[str, str], tmp_path: Path

@@ -134,7 +134,7 @@ def test_killed_at_every_border(floor: Floor, sim: Running, acs_system_id: str, 
     assert how["adopted"] >= 1
 
 
-@pytest.mark.parametrize("kills", [12, pytest.param(500, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+@pytest.mark.parametrize("kills", [12, pytest.param(500, marks=[pytest.mark.proof, pytest.mark.timeout(1800)])])
 def test_killed_again_and_again(floor: Floor, sim: Running, acs_system_id: str, dying: Dying, kills: int) -> None:
     """At random borders and moments, two processes at once now and then, with a Seam that misbehaves; the same person
     up to six times."""

@@ -198,7 +198,7 @@ def each(calls: int, workers: list[Callable[[], object]]) -> list[object]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.proof
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ANYWHERE)
 def test_a_thousand_times(floor: Floor, sim: Running, redis_url: str, name: str) -> None:

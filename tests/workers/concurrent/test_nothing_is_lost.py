@@ -37,6 +37,7 @@ def _kill_in_the_middle(yard: Yard, chance: random.Random, *, concurrency: int, 
 
 
 _LARGE = [pytest.mark.slow, pytest.mark.timeout(300)]
+_PROOF = [pytest.mark.proof, pytest.mark.timeout(600)]
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,7 @@ _LARGE = [pytest.mark.slow, pytest.mark.timeout(300)]
     [
         pytest.param(80, 4, 4, 3, id="few"),
         pytest.param(500, 4, 30, 30, marks=_LARGE, id="500"),
-        pytest.param(3000, 32, 12, 30, marks=_LARGE, id="3000-at-32"),
+        pytest.param(3000, 32, 12, 30, marks=_PROOF, id="3000-at-32"),
     ],
 )
 def test_workers_killed_at_random(yard: Yard, jobs: int, concurrency: int, kills: int, lives: int) -> None:
@@ -184,7 +185,7 @@ def _work_until_failed(yard: Yard, job_id: str) -> int:
     return deaths
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(300)])])
+@pytest.mark.parametrize("rounds", [3, pytest.param(30, marks=_LARGE), pytest.param(100, marks=_PROOF)])
 def test_sigterm_under_load(yard: Yard, rounds: int) -> None:
     """Running jobs end, the rest stays queued, none is run twice."""
     wanted = _enqueue_counting(yard, 60 * rounds)
