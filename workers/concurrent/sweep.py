@@ -31,6 +31,7 @@ _DEATHS = 3
 _ALONE, _ALONE_KEPT = f"{_OURS}alone", 600  # who came back last for its last chance; seconds the others wait for it
 _DEATHS_KEPT = 86400  # seconds
 _KEYS_PER_SWEEP = 5000  # looked at for orphans; the next sweep goes on where this one ended
+_AT_THE_FRONT = 100  # jobs that are looked through for the oldest: some were put at the front
 _BETWEEN_LOOKS = 15  # seconds an orphan has to be one
 
 
@@ -158,11 +159,8 @@ def _requeue_orphans(worker: Any) -> None:
 
 def _queued_ids(redis: Any, names: dict[str, Any]) -> list[tuple[str, str]]:
     """(id, queue) of jobs that say `queued`, and were queued before the job that is next: in order they had been
-    taken. An empty queue has no next job."""
-    heads: dict[str, Any] = {}
-    for name, queue in names.items():
-        first = redis.lindex(queue.key, 0)
-        heads[name] = redis.hget(Job.key_for(as_text(first)), "enqueued_at") if first else None
+    taken. An empty queue has no next job; one that was put at the front says nothing about those behind it."""
+    heads = {name: _queued_at_the_head(redis, queue) for name, queue in names.items()}
     cursor, looked, found = int(redis.get(f"{_OURS}orphans-at") or 0), 0, []
     while looked < _KEYS_PER_SWEEP:
         cursor, keys = redis.scan(cursor, match=f"{Job.key_for('')}*", count=1000, _type="hash")
@@ -178,6 +176,14 @@ def _queued_ids(redis: Any, names: dict[str, Any]) -> list[tuple[str, str]]:
             break
     redis.set(f"{_OURS}orphans-at", cursor)
     return found
+
+
+def _queued_at_the_head(redis: Any, queue: Any) -> bytes:
+    """When the oldest of the first jobs was queued; nothing when there is none. (One at the front may be new.)"""
+    with redis.pipeline(transaction=False) as pipeline:
+        for job_id in redis.lrange(queue.key, 0, _AT_THE_FRONT):
+            pipeline.hget(Job.key_for(as_text(job_id)), "enqueued_at")
+        return min((at for at in pipeline.execute() if at), default=b"")
 
 
 def _orphan_call(queue: Any, job_id: str, *, is_seen: bool) -> Call:

@@ -63,6 +63,19 @@ def test_what_is_queued_runs_or_ended_is_no_orphan(redis: Redis, queue: Queue, m
     assert done.is_finished
 
 
+def test_a_job_put_at_the_front_makes_no_suspects_of_those_behind_it(redis: Redis, queue: Queue) -> None:
+    """It is newer than all of them; each suspect costs a search through the queue."""
+    for number in range(50):
+        queue.enqueue(f"{JOBS}echo", number)
+    for _ in range(3):
+        queue.enqueue(f"{JOBS}echo", 0, at_front=True)
+    redis.config_resetstat()
+
+    _sweep(redis)
+
+    assert "cmdstat_lpos" not in redis.info("commandstats")
+
+
 def test_among_many_keys_every_sweep_goes_on_where_the_last_one_ended(
     redis: Redis, queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
