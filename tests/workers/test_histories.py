@@ -140,6 +140,18 @@ def test_every_order_of_six_events_with_duplicates_ends_in_the_same_mirror(
     assert ends == {"(True, 'unknown', 'deleted', {}, True, None)" if ends_deleted else alive}
 
 
+def test_a_thousand_events_about_one_user_are_at_most_three_reads(house: House) -> None:
+    """In a burst: many asks before a run are one run."""
+    acs_user_id = house.world.add_user(full_name="Jack Doe")
+    for _ in range(1000):
+        house.receive(event("acs_user.created", acs_user_id=acs_user_id))
+
+    Hands(house.redis).run_all()
+
+    assert house.seam.reads <= 3
+    assert house.standing(acs_user_id).health == "ok"
+
+
 class Life(RuleBasedStateMachine):
     """A building: people come, go and change; events are lost, doubled, late; answers are stale; jobs run in any order.
 
