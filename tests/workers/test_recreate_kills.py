@@ -28,6 +28,11 @@ from tests.workers.recreating import CREATE, RECREATE, codes, living, states
 
 SLOW = 0.15  # seconds that Seam takes for a create, in those runs that are killed by the clock
 
+# SQLite with every change, PostgreSQL by `make proof`: half a minute each.
+ON_BOTH_LATER = pytest.mark.parametrize(
+    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.proof)], indirect=True
+)
+
 
 @pytest.fixture
 def environ(environ: dict[str, str]) -> dict[str, str]:
@@ -114,6 +119,7 @@ def check(floor: Floor, sim: Running, acs_system_id: str, people: dict[str, str]
         assert floor.user(old)["replaced_by"] == new
 
 
+@ON_BOTH_LATER
 def test_killed_at_every_border(floor: Floor, sim: Running, acs_system_id: str, dying: Dying) -> None:
     """Before and after every request, command and commit of the run that makes the user, until one lives to its end."""
     people: dict[str, str] = {}
@@ -134,6 +140,7 @@ def test_killed_at_every_border(floor: Floor, sim: Running, acs_system_id: str, 
     assert how["adopted"] >= 1
 
 
+@ON_BOTH_LATER
 @pytest.mark.parametrize("kills", [12, pytest.param(500, marks=[pytest.mark.proof, pytest.mark.timeout(1800)])])
 def test_killed_again_and_again(floor: Floor, sim: Running, acs_system_id: str, dying: Dying, kills: int) -> None:
     """At random borders and moments, two processes at once now and then, with a Seam that misbehaves; the same person
