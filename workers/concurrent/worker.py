@@ -128,7 +128,7 @@ class ConcurrentWorker(BaseWorker):
         is_enough = self._stop_requested or (burst and (is_suspended or not self._may_have_work))
         if self._is_cold or (is_enough and not self._busy and not self._finished):
             return False
-        if is_short:
+        if is_short and not is_suspended:  # a job that must not be taken would wake the loop again and again
             for waiter in self._waiters:
                 waiter.arm()
         is_hungry = self._may_have_work and self._busy < self._crew.size

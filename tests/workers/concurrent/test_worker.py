@@ -90,8 +90,11 @@ def test_suspended_workers_take_nothing(yard: Yard) -> None:
     job_id = yard.enqueue("a", "echo", 1)
     yard.start()
     eventually(lambda: [each.get_state() for each in _workers(yard)] == ["suspended"], what="the suspension")
+    before = yard.redis.info("stats")["total_commands_processed"]
     time.sleep(1)
+    used = yard.redis.info("stats")["total_commands_processed"] - before
     assert yard.job(job_id).get_status() == JobStatus.QUEUED
+    assert used < 100  # the job that waits does not keep the loop turning
 
     resume(yard.redis)
 
