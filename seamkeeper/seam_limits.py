@@ -56,7 +56,7 @@ def present_rate(redis: Any, keys: Keys) -> float | None:
         return 0.0
     if rate is None:
         return float(most)
-    return min(float(most), float(rate) + (now - int(slowed_at)) / 1_000_000 * float(most) / RECOVERY_SECONDS)
+    return min(float(most), float(rate) + max(0, now - int(slowed_at)) / 1_000_000 * float(most) / RECOVERY_SECONDS)
 
 
 def _now(redis: Any) -> int:

@@ -19,28 +19,33 @@ from redis.exceptions import RedisError
 from seamkeeper.errors import Postponed, Temporary
 from seamkeeper.seam_limits import RECOVERY_SECONDS
 from workers.concurrent.deadline import remaining
+from workers.seam_errors import LONGEST_WAIT
 
 _LONGEST_WAIT = 2.0  # seconds that a call waits in its thread; longer ones free the thread for others
+_LONGEST_PAUSE = int(LONGEST_WAIT.total_seconds())
 _SLOWEST = 0.05  # of the configured rate: so slow do 429s make us, and no slower
 
 # What both scripts begin with.
 # KEYS  1 the bucket: tokens (below 0: promised), at (when they were counted; ahead of now: nobody may call until then),
-#         most (the configured rate), rate and slowed_at (of the last 429), line and low_line (when the last who was
-#         sent away comes back)
+#         till (of the last Retry-After), most (the configured rate), rate and slowed_at (of the last 429), line and
+#         low_line (when the last who was sent away comes back)
 # ARGV  1 configured rate  2 burst   Times are microseconds; Lua's own way to write numbers has 14 digits, too few.
+# Redis' clock may be set back: what then lies in the future without a Retry-After that could have said so is now.
 _COUNT = f"""
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local most, burst = tonumber(ARGV[1]), tonumber(ARGV[2])
-local b = redis.call('HMGET', KEYS[1], 'tokens', 'at', 'rate', 'slowed_at')
-local rate, slowed_at = most, tonumber(b[4] or 0)
+local b = redis.call('HMGET', KEYS[1], 'tokens', 'at', 'rate', 'slowed_at', 'till')
+local rate, slowed_at, till = most, math.min(now, tonumber(b[4] or 0)), tonumber(b[5] or 0)
+if till > now + {_LONGEST_PAUSE} * 1000000 then till = now end
+if tonumber(b[4] or 0) > now then redis.call('HSET', KEYS[1], 'slowed_at', string.format('%.0f', now)) end
 if b[3] then rate = math.min(most, b[3] + (now - slowed_at) / 1000000 * most / {RECOVERY_SECONDS}) end
-local at = tonumber(b[2] or now)
+local at = math.min(tonumber(b[2] or now), math.max(now, till))
 local tokens = math.min(burst, tonumber(b[1] or burst) + math.max(0, now - at) / 1000000 * rate)
 at = math.max(at, now)
 local function keep(...)
   redis.call('HSET', KEYS[1], 'tokens', string.format('%.6f', tokens), 'at', string.format('%.0f', at),
-             'most', ARGV[1], ...)
+             'till', string.format('%.0f', till), 'most', ARGV[1], ...)
   redis.call('EXPIRE', KEYS[1], 3600)
 end
 """
@@ -76,7 +81,8 @@ if ARGV[3] == '1' and now - slowed_at >= 1000000 then
   redis.call('HSET', KEYS[1], 'rate', string.format('%.6f', rate), 'slowed_at', string.format('%.0f', now))
 end
 tokens = math.min(tokens, 0)
-at = math.max(at, now + tonumber(ARGV[4]))
+till = math.max(till, now + tonumber(ARGV[4]))
+at = math.max(at, till)
 keep()
 return string.format('%.6f', rate)
 """

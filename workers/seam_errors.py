@@ -18,7 +18,7 @@ from seam.exceptions import SeamHttpApiError, SeamHttpInvalidInputError, SeamHtt
 from seamkeeper import clock
 from seamkeeper.errors import Permanent, Temporary
 
-_LONGEST_WAIT = timedelta(minutes=30)  # that a Retry-After can make us wait
+LONGEST_WAIT = timedelta(minutes=30)  # that a Retry-After can make us wait
 _TEMPORARY_STATUS = (408, 409, 425, 429)
 
 
@@ -84,11 +84,11 @@ def _wait(header: str | None, date: str | None) -> timedelta | None:
     if not header:
         return None
     if header.strip().isdecimal():
-        return min(timedelta(seconds=int(header.strip()[:9])), _LONGEST_WAIT)
+        return min(timedelta(seconds=int(header.strip()[:9])), LONGEST_WAIT)
     until = _moment(header)
     if until is None:
         return None
-    return min(max(until - (_moment(date) or clock.now()), timedelta()), _LONGEST_WAIT)
+    return min(max(until - (_moment(date) or clock.now()), timedelta()), LONGEST_WAIT)
 
 
 def _moment(header: str | None) -> datetime | None:

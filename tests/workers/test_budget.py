@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -37,7 +38,7 @@ def budget(redis: Redis, *, rate: float = 10, burst: int = 5) -> Budget:
 
 def later(redis: Redis, seconds: float) -> None:
     """As if this time had passed for the bucket: its clock is Redis' own, so its stamps are moved instead."""
-    for field in ("at", "slowed_at", "line", "low_line"):
+    for field in ("at", "till", "slowed_at", "line", "low_line"):
         if redis.hexists(KEY, field):
             redis.hincrby(KEY, field, -int(seconds * 1_000_000))
 
@@ -172,6 +173,26 @@ def test_nobody_calls_before_a_retry_after(redis: Redis) -> None:
         budget(redis).wait_for_turn()
     assert caught.value.delay is not None
     assert timedelta(seconds=59) < caught.value.delay < timedelta(seconds=70)
+
+
+@pytest.mark.parametrize("pause", [timedelta(), timedelta(seconds=5)], ids=["free", "in a Retry-After"])
+def test_a_clock_of_redis_that_is_set_back_stops_nobody(redis: Redis, pause: timedelta) -> None:
+    """Two hours back: the bucket does not wait for them, and what is left of a 429 is a rate that grows."""
+    found = budget(redis, rate=100, burst=200)
+    found.refused(is_too_many=True, retry_after=pause)
+    for _ in range(3):
+        with contextlib.suppress(Postponed):
+            found.wait_for_turn()
+
+    later(redis, -7200)
+    shown = seam_limits.present_rate(redis, Keys())
+    waited = found.wait_for_turn()
+    later(redis, 10)
+
+    assert shown is not None
+    assert shown >= 0
+    assert waited < 1
+    assert 50 < (seam_limits.present_rate(redis, Keys()) or 0) <= 100
 
 
 def test_without_redis_nobody_calls() -> None:
