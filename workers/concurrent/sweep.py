@@ -102,7 +102,7 @@ def _bring_back(worker: Any, queue: Any, entry: str, at: float) -> None:
     pipeline = recorder(redis)
     Execution(execution_id, job_id, redis, job.worker_name or "").delete(job, pipeline)
     others = [each for each in ExecutionRegistry(job_id, redis).get_execution_ids() if each != execution_id]
-    reason, is_counted = None, job.get_status(refresh=False) == JobStatus.STARTED and not others
+    reason, is_counted = None, _is_left_alone(queue, job) and not others
     if is_counted:
         reason = _record_abandoned(worker, queue, job, pipeline)
     [[verdict]] = travel(redis, [settle_call([Unit(registry, entry, recorded(pipeline), before=at)])])
@@ -113,6 +113,15 @@ def _bring_back(worker: Any, queue: Any, entry: str, at: float) -> None:
         release_slot(job)
     elif is_counted:
         redis.decr(_deaths_key(job_id))  # its worker was only slow
+
+
+def _is_left_alone(queue: Any, job: Any) -> bool:
+    """Nobody but its dead worker had it. RQ says `scheduled` a moment before it schedules a retry: a worker that was
+    killed between the two left the word and nothing else."""
+    status = job.get_status(refresh=False)
+    if status == JobStatus.SCHEDULED:
+        return queue.connection.zscore(queue.scheduled_job_registry.key, job.id) is None
+    return bool(status == JobStatus.STARTED)
 
 
 def _record_abandoned(worker: Any, queue: Any, job: Any, pipeline: Any) -> str | None:

@@ -51,6 +51,24 @@ def test_without_retries_it_fails_and_those_that_waited_for_it_go_on(redis: Redi
     assert sorted(queue.job_ids) == ["after", "limited"]
 
 
+@pytest.mark.parametrize("is_scheduled", [False, True])
+def test_a_worker_killed_while_it_scheduled_a_retry_loses_no_job(
+    redis: Redis, queue: Queue, is_scheduled: bool
+) -> None:
+    """RQ writes the status before its transaction. With the word alone the job comes back; else it has its time."""
+    job = queue.enqueue(f"{JOBS}echo", 1, retry=Retry(3, [10, 10, 10]))
+    _abandon(redis)
+    job.set_status(JobStatus.SCHEDULED)
+    if is_scheduled:
+        redis.zadd(queue.scheduled_job_registry.key, {job.id: 100})
+
+    _sweep(redis)
+
+    assert queue.started_job_registry.get_job_ids(cleanup=False) == []
+    assert queue.scheduled_job_registry.get_job_ids(cleanup=False) == [job.id]
+    assert (redis.zscore(queue.scheduled_job_registry.key, job.id) == 100) == is_scheduled
+
+
 @pytest.mark.parametrize("note", ["", "its process took 900 MiB of memory"])
 def test_after_three_workers_it_is_set_aside(redis: Redis, queue: Queue, note: str) -> None:
     """With what the last of them said about its end."""
