@@ -198,6 +198,26 @@ return ARGV[5]
 """
 )
 
+# KEYS  1 mark    ARGV  1-4 starts of keys  5 own job    Gives 0 when another job waits: its run serves this ask, too.
+_BEGIN_ONCE = (
+    IS_WAITING
+    + """
+local marked = redis.call('GET', KEYS[1])
+if marked ~= ARGV[5] and is_waiting(marked) then return 0 end
+redis.call('DEL', KEYS[1])
+return 1
+"""
+)
+
+# KEYS  1 mark    ARGV  1-4 starts of keys  5 own job
+_WAIT_AGAIN = (
+    IS_WAITING
+    + """
+if not is_waiting(redis.call('GET', KEYS[1])) then redis.call('SET', KEYS[1], ARGV[5], 'EX', 172800) end
+return 1
+"""
+)
+
 # KEYS  1 mark  2 queue  3 queues  4 job  5 failed registry    ARGV  1 job id  2 who asks  3.. fields of the job
 # Once for each who asks, however often that one is tried; another (a replay) is heard once the first job has ended.
 _ASK_FOR_ONE = """
@@ -219,6 +239,7 @@ class Queues(Turns):
         super().__init__(redis, keys=keys, terms=terms)
         self._ask_once_script = redis.register_script(_ASK_ONCE)
         self._ask_for_one = redis.register_script(_ASK_FOR_ONE)
+        self._begin_once, self._wait_again = (redis.register_script(each) for each in (_BEGIN_ONCE, _WAIT_AGAIN))
 
     def ask_resync(self, function: str, name: str, *, why: str) -> str:
         """Asks for a resync: of one access system (`RESYNC_SYSTEM`), of an account's (`RESYNC_ACCOUNT`), or of all
@@ -286,9 +307,14 @@ class Queues(Turns):
             if self.redis.get(mark) == job_id.encode():
                 self.redis.delete(mark)
 
-    def resync_begins(self, function: str, name: str) -> None:
-        """From here on an ask is one more resync."""
-        self.redis.delete(self.keys.waiting(f"{function}:{name}"))
+    def resync_begins(self, function: str, name: str, *, job_id: str) -> bool:
+        """From here on an ask is one more resync. False when such a one waits already: this one need not be."""
+        names = [self.keys.waiting(f"{function}:{name}")]
+        return bool(self._begin_once(keys=names, args=[*self.starts, job_id]))
+
+    def resync_waits(self, function: str, name: str, *, job_id: str) -> None:
+        """It could not be done and is tried again: until then an ask is none more."""
+        self._wait_again(keys=[self.keys.waiting(f"{function}:{name}")], args=[*self.starts, job_id])
 
     def count(self, name: str, by: int = 1) -> None:
         """Adds to a counter that /metrics shows; `name` is `metric:label`."""

@@ -5,8 +5,11 @@ Each may run twice, in this worker or in a stock `rq worker -S json`. Retrying i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from redis.exceptions import RedisError
 from rq import get_current_job
 
 from seamkeeper import clock, journal
@@ -19,7 +22,7 @@ from workers.failures import attempt, postponable, reason_of
 from workers.interface import toolbox_for
 from workers.reactions import own
 from workers.reconcile import Ask, reconcile
-from workers.tools import tools_of_this_process
+from workers.tools import Tools, tools_of_this_process
 from workers.turn import in_turn
 
 
@@ -67,27 +70,21 @@ def react_to_change(*, change: str, acs_user_id: str, detail: dict[str, Any], so
 def resync_system(*, name: str, why: str) -> None:
     """All users of one access system."""
     tools = tools_of_this_process()
-    with attempt(tools, "resync_system"):
-        tools.queues.resync_begins(RESYNC_SYSTEM, name)
-        resync.resync_system(tools, name, why=why)
+    _resync(tools, "resync_system", RESYNC_SYSTEM, name, lambda: resync.resync_system(tools, name, why=why))
 
 
 @postponable
 def resync_account(*, name: str, why: str) -> None:
     """All access systems of one connected account."""
     tools = tools_of_this_process()
-    with attempt(tools, "resync_account"):
-        tools.queues.resync_begins(RESYNC_ACCOUNT, name)
-        resync.resync_account(tools, name, why=why)
+    _resync(tools, "resync_account", RESYNC_ACCOUNT, name, lambda: resync.resync_account(tools, name, why=why))
 
 
 @postponable
 def resync_all(*, name: str, why: str) -> None:
     """All access systems that Seam shows us."""
     tools = tools_of_this_process()
-    with attempt(tools, "resync_all"):
-        tools.queues.resync_begins(RESYNC_ALL, name)
-        resync.resync_all(tools, why=why)
+    _resync(tools, "resync_all", RESYNC_ALL, name, lambda: resync.resync_all(tools, why=why))
 
 
 @postponable
@@ -123,3 +120,18 @@ def probe_system(*, name: str, why: str) -> None:
     with attempt(tools, "probe_system"):
         tools.queues.probe_begins(name, job_id=job.id if job else "")
         probe.probe_system(tools, name, why=why)
+
+
+def _resync(tools: Tools, job_name: str, function: str, name: str, look: Callable[[], int]) -> None:
+    """One that comes again later is the one that waits: a broken system must not gather a list for each ask."""
+    job = get_current_job()
+    job_id = job.id if job else ""
+    with attempt(tools, job_name):
+        if not tools.queues.resync_begins(function, name, job_id=job_id):
+            return
+        try:
+            look()
+        except Exception:
+            with suppress(RedisError):
+                tools.queues.resync_waits(function, name, job_id=job_id)
+            raise

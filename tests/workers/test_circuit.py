@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 from redis import Redis
+from rq.job import Job
+from rq.registry import ScheduledJobRegistry
+from rq.serializers import JSONSerializer
 
 from seamkeeper import seam_limits
 from seamkeeper.errors import Parked, Permanent, Postponed, Temporary
-from seamkeeper.queues import RECONCILE, RESYNC, Keys, Queues
+from seamkeeper.queues import RECONCILE, RESYNC, RESYNC_SYSTEM, Keys, Queues
 from seamkeeper.rqjob import Terms
 from seamkeeper.settings import Settings
 from simulator.serve import Running
@@ -272,6 +275,12 @@ def parked(floor: Floor, system: str) -> set[str]:
     return {name.decode() for name in floor.redis.hkeys(KEYS.parked(system))}
 
 
+def scheduled(redis: Redis, queue: str) -> list[Job]:
+    """The jobs of a queue that wait for their time."""
+    ids = ScheduledJobRegistry(queue, connection=redis).get_job_ids()
+    return [Job.fetch(each, connection=redis, serializer=JSONSerializer) for each in ids]
+
+
 def test_users_of_a_broken_system_are_parked_without_a_call_and_repaired_when_it_is_back(
     floor: Floor, sim: Running
 ) -> None:
@@ -367,6 +376,23 @@ def test_a_list_of_a_broken_system_is_not_read_and_comes_when_it_is_back(floor: 
 
     assert lists == 0
     assert floor.user(stranger)["health"] == "ok"
+
+
+def test_resyncs_of_a_broken_system_do_not_pile_up(floor: Floor, sim: Running) -> None:
+    """However often one is asked for while another waits to be tried again, it is one list when the system is back."""
+    system, people = a_system(floor, sim)
+    broken(floor, sim, system, people[:1])
+    for _ in range(5):
+        floor.receive(event("acs_access_group.deleted", acs_system_id=system))
+        floor.work(include_later=False)
+    waiting = [each.func_name for each in scheduled(floor.redis, RESYNC)]
+
+    sim.world.faults.clear()
+    cool_off_ends(floor.redis, system)
+    floor.work()
+
+    assert waiting.count(RESYNC_SYSTEM) == 1
+    assert len(sim.world.requests.list("/acs/users/list")) <= 2  # what waited, and what the closing asks for
 
 
 def test_calls_that_end_with_the_job_do_not_count_against_the_system(floor: Floor, sim: Running) -> None:
