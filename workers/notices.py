@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from workers.tools import Tools
 
 _SOON = timedelta(seconds=30)
+_COMMITTED = timedelta(seconds=2)  # the least: who asks has not yet committed what the job will look for
 _HOUR = timedelta(hours=1)
 _COLUMN = 200  # characters of a name
 _WORD = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
@@ -42,7 +43,7 @@ class Words:
 
 
 def tell(
-    tools: Tools, name: str, words: Words, *, connection: Connection | None = None, delay: timedelta | None = _SOON,
+    tools: Tools, name: str, words: Words, *, connection: Connection | None = None, delay: timedelta = _SOON,
     about: Mapping[str, Any] | None = None,
 ) -> bool:  # fmt: skip
     """Keeps a notice and asks for its sending; False when it was told before, or nobody shall be told anything.
@@ -108,7 +109,7 @@ def circuit(
             _once_an_hour(tools, beginning, words, {"what": "circuit"}, transaction)
         elif not is_open and is_told and not notices.forget(transaction, opening, state="waiting"):
             words = Words(f"The circuit of {of} is closed", f"{of[0].upper()}{of[1:]} is back.", path)
-            tell(tools, _closing_of(opening), words, connection=transaction, delay=None)
+            tell(tools, _closing_of(opening), words, connection=transaction, delay=_COMMITTED)
 
 
 def words_now(tools: Tools, connection: Connection, name: str, about: Mapping[str, Any]) -> tuple[str, str] | None:

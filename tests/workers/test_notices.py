@@ -145,7 +145,7 @@ def test_an_error_that_cleared_within_the_half_minute_is_not_told(floor: Floor, 
 def test_the_same_again_within_the_hour_waits_for_the_next(floor: Floor, phone: Listener) -> None:
     """Nobody is told twice in an hour, and no wave is lost; many in the meantime are one."""
     with time_machine.travel(NOON, tick=False):
-        told_people.tell(floor.tools, "before", Words("before", "it"), delay=None)
+        told_people.tell(floor.tools, "before", Words("before", "it"), delay=timedelta(seconds=2))
         raised(floor)
         floor.work()
         for _ in range(5):
@@ -195,6 +195,18 @@ def test_a_circuit_that_flaps_is_told_twice_an_hour_and_the_last_word_is_true(fl
         "Reads and repairs of the access system system-1 wait until it is back. Why: it is disconnected.\n"
         "https://keeper.example.com/users?system=system-1",
     )
+
+
+@on_sqlite
+def test_a_closing_is_not_looked_for_before_it_is_committed(floor: Floor) -> None:
+    """A worker that is quicker than our commit would find no notice, and nobody would ask again."""
+    open_circuit(floor)
+    floor.work()
+    with time_machine.travel(NOON, tick=False):
+        close_circuit(floor)
+
+        assert floor.redis.llen("rq:queue:events") == 0
+        assert due_at(floor) == [NOON + timedelta(seconds=2)]
 
 
 @on_sqlite
