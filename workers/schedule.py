@@ -16,6 +16,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import RedisError
 from rq import Queue
+from rq.job import Job
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
@@ -26,6 +27,7 @@ _TICK = 1.0  # seconds
 _TRY_LOCKS = 5.0  # seconds between tries for locks that another scheduler holds (they live 61 s after its last tick)
 _LONGEST_MAINTENANCE = 60  # seconds; RQ's lock on it lives 899, which a killed worker would leave for 15 minutes
 _MAINTENANCE_LOCK_LIVES = 899
+_UNREADABLE_KEPT = 30 * 86400  # seconds
 
 
 def run(told: settings.Settings, stop: threading.Event) -> None:
@@ -41,7 +43,7 @@ def run(told: settings.Settings, stop: threading.Event) -> None:
                 _drop_stale_maintenance_locks(redis)
                 tried_at = time.monotonic()
             scheduler.heartbeat()
-            scheduler.enqueue_scheduled_jobs()
+            _enqueue(scheduler, redis)
             if is_away:
                 log.info("scheduler.redis_is_back")
             is_away = False
@@ -61,6 +63,34 @@ def _new_scheduler(redis: Any) -> Any:
     scheduler = RQScheduler(QUEUES, redis, interval=1, logging_level="WARNING", serializer=JSONSerializer, name=name)
     scheduler.pid = os.getpid()
     return scheduler
+
+
+def _enqueue(scheduler: Any, redis: Any) -> None:
+    """RQ reads all jobs that are due before it moves one of them: a hash that it cannot read would stop them all."""
+    try:
+        scheduler.enqueue_scheduled_jobs()
+    except RedisError:
+        raise
+    except Exception as error:
+        logs.get().warning("scheduler.stumbled", error=type(error).__name__)
+        for name in QUEUES:
+            _set_unreadable_aside(redis, Queue(name, connection=redis, serializer=JSONSerializer))
+
+
+def _set_unreadable_aside(redis: Any, queue: Any) -> None:
+    """Out of what is due: it cannot run. RQ's own tools stumble over it in any registry, so none holds it; the log
+    names its hash, which stays for a while."""
+    for job_id in queue.scheduled_job_registry.get_jobs_to_schedule():
+        try:
+            Job.fetch_many([job_id], connection=redis, serializer=JSONSerializer)
+        except RedisError:
+            raise
+        except Exception as error:
+            with redis.pipeline() as pipeline:
+                pipeline.expire(Job.key_for(job_id), _UNREADABLE_KEPT)
+                pipeline.zrem(queue.scheduled_job_registry.key, job_id)
+                pipeline.execute()
+            logs.get().error("scheduler.job_unreadable", job_id=job_id, error=type(error).__name__)
 
 
 def _take_locks(scheduler: Any) -> None:

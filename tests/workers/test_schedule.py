@@ -1,0 +1,35 @@
+"""What runs by the clock, and what could stop it."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+from redis import Redis
+
+from seamkeeper.queues import Keys, Queues
+from seamkeeper.settings import Settings
+from tests.stack import eventually
+from workers import schedule
+
+KEYS = Keys()
+
+
+def test_a_job_that_rq_cannot_read_does_not_stop_the_others(queues: Queues, redis: Redis, redis_url: str) -> None:
+    """It is set aside for a while; who was due beside it is in the queue."""
+    asked = queues.ask_reconcile("u1", why="later", source="test", delay=timedelta(seconds=1), queue="resync")
+    for name in ("events", "resync"):
+        redis.hset(KEYS.job(f"broken-{name}"), "status", "scheduled")
+        redis.zadd(KEYS.scheduled(name), {f"broken-{name}": 100})
+    stop = threading.Event()
+    thread = threading.Thread(target=schedule.run, args=(Settings(redis_url=redis_url), stop))
+
+    thread.start()
+    try:
+        eventually(lambda: redis.lrange(KEYS.queue("resync"), 0, -1) == [asked.encode()], within=15, what="the look")
+    finally:
+        stop.set()
+        thread.join(10)
+
+    assert [redis.zcard(KEYS.scheduled(name)) for name in ("events", "resync")] == [0, 0]
+    assert redis.ttl(KEYS.job("broken-events")) > 86400
