@@ -21,6 +21,7 @@ from seamkeeper import logs
 from seamkeeper.settings import Settings
 from workers.process import REPLACE, work
 
+_ENDS = (signal.SIGTERM, signal.SIGINT)
 _FORK = multiprocessing.get_context("fork")
 _SOON, _LATEST = 0.2, 5.0  # seconds before a process that ended is started again; doubled while it ends quickly
 _TOO_OFTEN = 5  # ends in a row, each soon after the start, until it is said that this is no accident
@@ -52,7 +53,7 @@ class Supervisor:
         """Until SIGTERM or SIGINT: the running jobs end, the rest stays queued. A second signal ends them at once.
 
         Gives 0, or 1 when a process did not end in time and was killed: its jobs come back by themselves."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in _ENDS:
             signal.signal(number, self._on_signal)
         logs.get().info("worker.started", queues=self._queues, pid=os.getpid())
         while not self._stop.is_set() and not all(child.is_done for child in self._children):
@@ -72,7 +73,12 @@ class Supervisor:
         if now >= child.starts_at and not child.is_done:
             what = (self._queues, self._concurrency, self._told, self._burst, os.getpid())
             child.process = _FORK.Process(target=_run_child, args=what)
-            child.process.start()
+            # Until it has handlers of its own it would take a signal for the supervisor's, and go on.
+            signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
+            try:
+                child.process.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
             child.started_at = now
 
     def _ended(self, child: _Child, process: ForkProcess, now: float) -> None:
@@ -117,8 +123,9 @@ class Supervisor:
 
 
 def _run_child(queues: Sequence[str], concurrency: int, told: Settings, burst: bool, supervisor: int) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _ENDS:
         signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
     os.setsid()  # Ctrl-C reaches the supervisor, which ends its children in order
     threading.Thread(target=_end_with, args=(supervisor,), daemon=True).start()
     work(queues, concurrency, told, burst=burst)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -138,3 +139,26 @@ def test_another_rq_is_refused_with_a_sentence(environment: dict[str, str]) -> N
     assert done.returncode == 2
     assert "RQ 3.1.0 is installed" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_process_that_has_only_begun_is_ended_too(environment: dict[str, str]) -> None:
+    """A signal that comes before it has handlers of its own is not taken for one to the supervisor, and lost."""
+    program = (
+        "import time\n"
+        "from workers import supervise\n"
+        "from seamkeeper.settings import Settings\n"
+        "begin = supervise._run_child\n"
+        "supervise._run_child = lambda *what: (time.sleep(2), begin(*what))\n"
+        "supervise.work = lambda *_, **__: time.sleep(60)\n"
+        "print(flush=True)\n"
+        "raise SystemExit(supervise.Supervisor(Settings(), ['q'], processes=1, concurrency=1).run())"
+    )
+    process = subprocess.Popen([sys.executable, "-c", program], env=environment, cwd=ROOT, stdout=subprocess.PIPE)
+    with process:
+        assert process.stdout
+        process.stdout.readline()
+        process.stdout.readline()  # `worker.started`, and the fork right after it
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(20) == 0
