@@ -41,7 +41,7 @@ class Case:
     @property
     def is_ordered(self) -> bool:
         """A person said yes."""
-        return self.row is not None and self.row.state == "approved" and self.row.is_persons
+        return self.row is not None and self.row.state in ("approved", "intended") and self.row.is_persons
 
 
 def case_of(tools: Tools, connection: Connection, acs_user_id: str) -> Case | None:
@@ -61,7 +61,7 @@ def decide(tools: Tools, connection: Connection, case: Case) -> Recreation | Non
     """The row of a user who is to be made anew, now or when `what_to_wait_for` is over; None when nobody is to be made,
     or a person has to decide."""
     gone, row = case.gone, case.row
-    if reason := _why_nobody(case):
+    if reason := why_nobody(case):
         recreations.drop(connection, row, reason=reason)
         return None
     if gone.replaced_by:
@@ -76,6 +76,17 @@ def decide(tools: Tools, connection: Connection, case: Case) -> Recreation | Non
         recreations.ask(connection, gone, state="approved", by=recreations.POLICY)
         row = recreations.latest(connection, gone.acs_user_id)
     return row
+
+
+def why_nobody(case: Case) -> str | None:
+    """Why no new user is wanted (any more): nothing is desired, or the policy is against it; a person's yes holds."""
+    if not case.desired:
+        return "nothing is desired of the user"
+    if case.is_ordered or case.gone.replaced_by:
+        return None
+    if case.policy.recreate == "never" or case.policy.repair == "off" or case.gone.acs_system_id is None:
+        return f"recreate is {case.policy.recreate}, repairs are {case.policy.repair}"
+    return None
 
 
 def what_to_wait_for(
@@ -115,16 +126,6 @@ def tell(
     about: dict[str, Any] = {"acs_user_id": gone.acs_user_id, "acs_system_id": gone.acs_system_id}
     if issues.raise_finding(connection, code, **about, message=said, detail=detail or None):
         notices.issue_raised(tools, kind="finding", code=code, **about, connection=connection)
-
-
-def _why_nobody(case: Case) -> str | None:
-    if not case.desired:
-        return "nothing is desired of the user"
-    if case.is_ordered or case.gone.replaced_by:
-        return None
-    if case.policy.recreate == "never" or case.policy.repair == "off" or case.gone.acs_system_id is None:
-        return f"recreate is {case.policy.recreate}, repairs are {case.policy.repair}"
-    return None
 
 
 def _is_left_to_a_person(tools: Tools, connection: Connection, case: Case) -> bool:

@@ -44,7 +44,7 @@ def in_place_of(tools: Tools, ask: Ask, raw: users.Observed | None = None) -> No
     if row.state == "intended":
         find_out(tools, ask, row, raw)
     else:
-        _make(tools, ask, row, case.wish.create)
+        _make(tools, ask, row, case.wish.create, raw)
 
 
 def back(tools: Tools, connection: Connection, raw: users.Observed, *, is_desired: bool) -> Recreation | None:
@@ -86,7 +86,7 @@ def find_out(
             _take_place(tools, connection, ask, case, row, free[0], how="adopted")
         elif looked_at < _lost_until(tools, row):
             return  # the later look that was asked for first comes
-        elif is_back or not case.desired:
+        elif is_back or anew.why_nobody(case):
             recreations.settle(connection, row, "dropped", reason="the answer was lost, and nobody was made")
             recreations.clear_findings(connection, ask.acs_user_id)
         elif not (reason := anew.what_to_wait_for(tools, connection, case, row, raw)):
@@ -97,14 +97,22 @@ def find_out(
         _create(tools, ask, *call)
 
 
-def _make(tools: Tools, ask: Ask, row: Recreation, create: Mapping[str, Any]) -> None:
-    """Who is there already, made by somebody else, is not made twice. A managed namesake is another person."""
+def _make(
+    tools: Tools, ask: Ask, row: Recreation, create: Mapping[str, Any], old: users.Observed | None
+) -> None:  # fmt: skip
+    """Who is there already, made by somebody else, is not made twice. A managed namesake is another person. The list
+    takes its time: what allowed it is asked once more behind it. `old`: what Seam still shows of the old user."""
     known = list(row.request.get("passed_over", ()))
     found = _alike(tools, row, create, not_these=known, since=None)
     with tools.engine.begin() as connection:
         case = anew.case_of(tools, connection, ask.acs_user_id)
         if case is None or case.row != row or case.wish.create != create:
             return  # somebody else has it, or something else is desired by now: the later look begins again
+        if anew.decide(tools, connection, case) != row:
+            return  # nothing is desired any more, or a person is to decide
+        if reason := anew.what_to_wait_for(tools, connection, case, row, old):
+            recreations.give_reason(connection, row, reason)
+            return
         managed, _ = recreations.taken(connection, list(found))
         doubtful = [name for name, raw in found.items() if person.is_surely(raw, create) or name not in managed]
         request = {"create": dict(create), "since": clock.iso(case.at), "passed_over": [*known, *found]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ from tests.workers.recreating import (
     known,
     living,
     look,
+    make_now,
     set_policy,
     states,
     time_passes,
@@ -310,3 +312,35 @@ def test_nobody_is_made_where_nothing_is_written(
     time_passes(floor)
 
     assert (creates(sim), states(floor, old)) == ([], expected)
+
+
+def _says_no(floor: Floor, acs_user_id: str) -> None:
+    with floor.engine.begin() as connection:
+        desired.forget_desired(connection, acs_user_id)
+
+
+def _pauses(floor: Floor, _acs_user_id: str) -> None:
+    set_policy(floor, "all", "", paused_until=clock.now() + timedelta(hours=1))
+
+
+def _says_never(floor: Floor, _acs_user_id: str) -> None:
+    set_policy(floor, "all", "", recreate="never")
+
+
+@pytest.mark.parametrize("happens", [_says_no, _pauses, _says_never])
+def test_what_is_said_while_the_list_is_read_counts(
+    floor: Floor, sim: Running, acs_system_id: str, happens: Callable[[Floor, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The look for people like this one may take a minute; the new user would be as the old one was all the same."""
+    old = gone(floor, sim, acs_system_id)
+    read = floor.tools.seam.user_pages
+
+    def pages(system: str) -> Iterator[list[Mapping[str, Any]]]:
+        happens(floor, old)
+        yield from read(system)
+
+    monkeypatch.setattr(floor.tools.seam, "user_pages", pages)
+    make_now(floor)
+
+    assert (creates(sim), living(sim, acs_system_id, "Jack Doe")) == ([], [])

@@ -25,6 +25,7 @@ from tests.workers.recreating import (
     living,
     look,
     make_now,
+    set_policy,
     states,
     time_passes,
 )  # fmt: skip
@@ -171,3 +172,22 @@ def test_an_intent_that_nobody_asks_about_is_found_by_a_resync(floor: Floor, sim
     floor.work(include_later=False)
 
     assert states(floor, old) == ["adopted"]
+
+
+@pytest.mark.parametrize(("is_persons", "number"), [(False, 1), (True, 2)])
+def test_a_policy_against_it_ends_the_waiting(
+    floor: Floor, sim: Running, acs_system_id: str, is_persons: bool, number: int
+) -> None:
+    """`never` was said while an answer was lost: nobody is asked for again, unless a person had said yes."""
+    old = gone(floor, sim, acs_system_id)
+    sim.world.faults.add("drop", path=CREATE, times=1)
+    make_now(floor)
+    if is_persons:
+        with floor.engine.begin() as connection:
+            connection.execute(update(rows).values(asked_by="a person"))
+    set_policy(floor, "system", acs_system_id, recreate="never")
+
+    for _ in range(3):
+        time_passes(floor)
+
+    assert (len(creates(sim)), states(floor, old)) == (number, ["created" if is_persons else "dropped"])
