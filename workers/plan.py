@@ -161,13 +161,16 @@ def _why_nobody_writes(raw: users.Observed, now: Situation) -> str | None:
 
 
 def _steps(due: Mapping[str, Difference]) -> Iterable[Step]:
-    """The update first: who is suspended is updated all the same."""
+    """Whoever shall not enter is suspended first, and let in again only behind what the update restricts."""
     update = {name: each for name, each in due.items() if name in users.UPDATABLE_FIELDS}
+    suspended = {name: each for name, each in due.items() if name == "is_suspended"}
+    is_suspending = any(each.desired for each in suspended.values())
+    if is_suspending:
+        yield Step(SUSPEND, suspended)
     if update:
         yield Step(UPDATE, update)
-    if "is_suspended" in due:
-        difference = due["is_suspended"]
-        yield Step(SUSPEND if difference.desired else UNSUSPEND, {"is_suspended": difference})
+    if suspended and not is_suspending:
+        yield Step(UNSUSPEND, suspended)
 
 
 def _sentence(held_back: Mapping[str, str]) -> str | None:

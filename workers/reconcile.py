@@ -21,7 +21,7 @@ from seamkeeper.mirror import Standing, Verdict
 from seamkeeper.policies import Policy, policy_of
 from workers import findings, playbook, recreate, repair
 from workers.changes import Change, find_changes, vanished
-from workers.plan import Plan, Situation, Writes, plan_of
+from workers.plan import SUSPEND, Plan, Situation, Writes, plan_of
 from workers.tools import Tools
 
 _UNKNOWN_LOOKS = 2  # how often a user is looked for who was announced, never seen and is not there
@@ -148,12 +148,17 @@ def _keep(
 def _carry_out(tools: Tools, ask: Ask, raw: Mapping[str, Any], plan: Plan) -> bool:
     """The writes of the plan, each marked in the mirror; True when something was sent."""
     source = history.ORDERED if ask.is_ordered else ask.source
+    refused: Permanent | None = None
     for step in plan.steps:
         try:
             repair.carry_out(tools, raw, step, asked_by=ask.why, source=source)
         except (Permanent, Temporary) as error:
             _mark(tools, ask, Verdict("drifted", plan.verdict.drift, str(error)))
-            raise
+            if isinstance(error, Temporary) or step.endpoint != SUSPEND:
+                raise
+            refused = error  # an access system that suspends nobody may still take the schedule
+    if refused:
+        raise refused
     if plan.steps:
         rest = {name: each for name, each in plan.verdict.drift.items() if name in plan.held_back}
         sent = Verdict("drifted", rest, plan.verdict.reason) if rest else Verdict("applying", plan.verdict.drift)

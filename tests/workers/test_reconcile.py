@@ -19,7 +19,7 @@ from tests.signing import event
 from tests.workers.conftest import Floor
 
 SCHEDULE = {"starts_at": "2026-11-01T10:00:00.000Z", "ends_at": "2099-12-01T10:00:00.000Z"}
-UPDATE = "/acs/users/update"
+UPDATE, SUSPEND = "/acs/users/update", "/acs/users/suspend"
 
 
 def updates(sim: Running) -> list[dict[str, Any]]:
@@ -480,3 +480,19 @@ def test_a_code_longer_than_its_column_is_one_issue(floor: Floor, sim: Running) 
     with database.reading(floor.engine) as connection:
         count = len(connection.execute(select(issues).where(issues.c.acs_user_id == acs_user_id)).all())
     assert count == 1
+
+
+@pytest.mark.parametrize(("refused", "seen"), [(UPDATE, ("Jack Doe", True)), (SUSPEND, ("Jane Doe", False))])
+def test_who_shall_not_enter_is_suspended_whatever_else_is_refused(
+    floor: Floor, sim: Running, refused: str, seen: tuple[str, bool]
+) -> None:
+    """An update that Seam refuses leaves nobody in; nor does an access system without suspension lose the update."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jane Doe", is_suspended=True)
+    sim.world.faults.add("status", status=400, path=refused)
+
+    floor.happened("acs_user.created", acs_user_id)
+
+    user = sim.world.user(acs_user_id) or {}
+    assert (user["full_name"], user["is_suspended"]) == seen
+    assert floor.user(acs_user_id)["sync"] == "drifted"
