@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, select, update
 
 from seamkeeper import clock
-from seamkeeper.database import issues, plain
+from seamkeeper.database import desired_users, issues, plain
 from seamkeeper.users import codes
 
 # Our findings: code -> what it means, for people.
@@ -29,6 +29,8 @@ FINDINGS = {
 }
 
 OF_THE_GONE = ("recreate_wanted", "recreate_unclear")  # findings about users who are not there any more
+
+LEFT_TO_A_PERSON = ("another_writer", "update_keeps_failing")  # of single fields: nothing more is sent for them
 
 _MOST_CODE = 200  # characters of a code; Seam's are words, a stranger's may be anything
 
@@ -144,9 +146,14 @@ def open_codes(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str,
 
 
 def users_with(connection: Connection, code: str, acs_system_id: str, *, limit: int) -> list[str]:
-    """Users of an access system on whom a code is open, those who wait longest first."""
+    """Users of an access system on whom a code is open, those who wait longest first; of whom nothing is desired, or
+    who is left to a person, waits for nothing that we could send, and stands in nobody's way."""
     is_theirs = (issues.c.code == code) & (issues.c.acs_system_id == acs_system_id) & issues.c.cleared_at.is_(None)
-    query = select(issues.c.acs_user_id).where(is_theirs, issues.c.acs_user_id.is_not(None))
+    others = issues.alias()
+    is_left = (others.c.acs_user_id == issues.c.acs_user_id) & others.c.code.in_(LEFT_TO_A_PERSON)
+    given_up = select(others.c.issue_id).where(is_left, others.c.kind == "finding", others.c.cleared_at.is_(None))
+    desired = select(desired_users.c.acs_user_id).where(desired_users.c.acs_user_id == issues.c.acs_user_id)
+    query = select(issues.c.acs_user_id).where(is_theirs, desired.exists(), ~given_up.exists())
     return list(connection.execute(query.order_by(issues.c.issue_id).limit(limit)).scalars())
 
 

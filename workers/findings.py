@@ -13,8 +13,6 @@ from workers import notices
 from workers.plan import FINDINGS, Plan, key
 from workers.tools import Tools
 
-_LEFT_TO_A_PERSON = ("another_writer", "update_keeps_failing")
-
 
 def keep(
     tools: Tools, connection: Connection, raw: Mapping[str, Any], plan: Plan, *, since: datetime
@@ -38,7 +36,7 @@ def _fields(
 ) -> dict[str, Any]:
     """Field -> desired value, and who moved it when, as it was when the finding was raised."""
     fields: dict[str, Any] = {name: {"desired": desired} for name, desired in wanted.items()}
-    if code in _LEFT_TO_A_PERSON:
+    if code in issues.LEFT_TO_A_PERSON:
         known = _open_fields(connection, acs_user_id).get(code, {})
         for name, each in fields.items():
             is_known = name in known and known[name]["desired"] == each["desired"]
@@ -57,5 +55,5 @@ def _open_fields(connection: Connection, acs_user_id: str) -> dict[str, dict[str
     return {
         issue["code"]: issue["detail"]["fields"]
         for issue in issues.open_issues(connection, acs_user_id)
-        if issue["kind"] == "finding" and issue["code"] in _LEFT_TO_A_PERSON
+        if issue["kind"] == "finding" and issue["code"] in issues.LEFT_TO_A_PERSON
     }

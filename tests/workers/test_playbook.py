@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rq.registry import ScheduledJobRegistry
 
-from seamkeeper import clock
+from seamkeeper import clock, desired, issues
 from simulator.records import Schedule
 from simulator.serve import Running
 from tests.workers.conftest import Floor
@@ -86,6 +86,26 @@ def test_salto_ks_subscription_limit_exceeded_is_tried_again_when_a_slot_may_be_
     assert {update["acs_user_id"] for update in while_limited} == {first}
     assert (floor.user(first)["sync"], codes_of(floor, first)) == ("in_sync", [])
     assert {update["acs_user_id"] for update in updates(sim)} == {first, second}
+
+
+@pytest.mark.parametrize("who", ["unmanaged", "given up"])
+def test_a_free_slot_is_offered_past_who_cannot_use_it(floor: Floor, sim: Running, who: str) -> None:
+    """Nothing is desired of the one who waits longest, or nothing more is sent for them: the next one is tried."""
+    system, code = sim.world.add_system("Salto House"), "salto_ks_subscription_limit_exceeded"
+    first, second = (drifted_with(floor, sim, code, acs_system_id=system) for _ in range(2))
+    with floor.engine.begin() as connection:
+        if who == "unmanaged":
+            desired.forget_desired(connection, first)
+        else:
+            about = {"acs_user_id": first, "acs_system_id": system}
+            issues.raise_finding(connection, "update_keeps_failing", **about, message="x", detail={"fields": {}})
+    leaver = sim.world.add_user(acs_system_id=system, full_name="Leaver")
+    floor.happened("acs_user.created", leaver)
+
+    sim.world.delete_at_provider(leaver)
+    floor.happened("acs_user.deleted", leaver)
+
+    assert {update["acs_user_id"] for update in updates(sim)} == {second}
 
 
 def test_being_deleted_is_waited_for(floor: Floor, sim: Running) -> None:
