@@ -60,6 +60,13 @@ end
 -- from which giving it back pulls it forward: so it is never lost, whatever becomes of who has the turn.
 local function ask(mark, life, id, due, own, now, at, fields)
   local found = (due == 0 and other(KEYS[4], own)) or other(mark, own)
+  if found and due > 0 then  -- a look that comes only later than this one does not stand for it
+    local comes = redis.call('ZSCORE', SCHEDULED .. redis.call('HGET', JOB .. found, 'origin'), found)
+    if comes and tonumber(comes) > due then
+      drop(mark)
+      found = false
+    end
+  end
   if found then return found end
   local held = redis.call('PTTL', KEYS[1])
   put(mark, life, id, fields)

@@ -215,7 +215,7 @@ def _look_at(tools: Tools, ask: Ask, at: datetime) -> None:
     """Once more when the schedule starts: what is expected until then is an issue from there on."""
     delay = at - clock.now() + timedelta(seconds=5)
     if timedelta() < delay < _LONGEST_LOOK_AHEAD:
-        step = len(tools.settings.reread_delays)
+        step = len(tools.settings.reread_delays) + 1  # behind all others: none of them stands for it, nor it for them
         why = "the access schedule starts"
         tools.queues.ask_reconcile(ask.acs_user_id, why=why, source="resync", delay=delay, step=step)
 

@@ -193,6 +193,16 @@ def test_a_later_look_does_not_stand_in_the_way_of_one_now(redis: Redis, queues:
     assert queued(redis) == [now]
 
 
+def test_a_later_look_stands_only_for_those_that_come_after_it(redis: Redis, queues: Queues) -> None:
+    """One for the start of a schedule in three weeks does not swallow one in half a minute, nor stays beside it."""
+    far = ask(queues, delay=timedelta(days=20), step=1)
+    near = ask(queues, delay=SOON, step=1)
+    behind = ask(queues, delay=timedelta(days=1), step=1)
+
+    assert far != near == behind
+    assert redis.exists(f"rq:job:{far}", f"rq:job:{near}") == 1
+
+
 @pytest.mark.parametrize("kind", [{"step": 1}, {"is_retry": True, "queue": RESYNC}, {"queue": RESYNC}], ids=str)
 def test_what_comes_while_a_live_ask_waits_is_its_run(redis: Redis, queues: Queues, kind: dict[str, Any]) -> None:
     """A later look, a retry or a resync: one read instead of two."""
