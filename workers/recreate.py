@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
 
-from seamkeeper import clock, history, logs, recreations, users
+from seamkeeper import clock, history, logs, mirror, recreations, users
 from seamkeeper.desired import set_desired
 from seamkeeper.errors import Permanent, Postponed, Temporary
 from seamkeeper.recreations import Recreation
@@ -57,6 +57,8 @@ def back(tools: Tools, connection: Connection, raw: users.Observed, *, is_desire
         return None  # there may be two: the finding stays
     if row.state not in ("created", "adopted"):
         recreations.drop(connection, row, reason="the user is there")
+    elif (mirror.find_user(connection, str(row.new_acs_user_id)) or {}).get("deleted_at"):
+        recreations.clear_findings(connection, acs_user_id)  # a person decided: this one stays
     elif (gone := recreations.gone_user(connection, acs_user_id)) and row.new_acs_user_id:
         said = f"{row.new_acs_user_id} was made instead, and this one came back: a person decides who stays"
         anew.tell(tools, connection, gone, "recreate_unclear", said, candidates=[row.new_acs_user_id])

@@ -268,8 +268,13 @@ def test_who_comes_back_after_being_replaced_is_a_persons(floor: Floor, sim: Run
     time_passes(floor)
     sim.world.users[old] = record
     look(floor, old)
+    while_both_are_there = codes(floor, old)
+    new = floor.user(old)["replaced_by"]
+    sim.world.delete_at_provider(new)  # by a person, who decides so
+    look(floor, new)
+    look(floor, old)
 
-    assert codes(floor, old) == ["recreate_unclear"]
+    assert (while_both_are_there, codes(floor, old)) == (["recreate_unclear"], [])
 
 
 def test_what_is_desired_of_a_replaced_user_makes_nobody(floor: Floor, sim: Running, acs_system_id: str) -> None:
