@@ -115,12 +115,13 @@ def is_newer(before: Standing, read_at: datetime) -> bool:
 
 
 def observed_of_system(connection: Connection, acs_system_id: str) -> dict[str, Mapping[str, Any] | None]:
-    """acs_user_id -> raw JSON of the users of a system who are there; None for those who are not as they should be,
-    or whose desired state is newer than our read."""
+    """acs_user_id -> raw JSON of the users of a system who are there; None for those who are not as they should be
+    (drift, an error, something held back), or whose desired state is newer than our read, or taken away since."""
     joined = acs_users.outerjoin(desired_users, acs_users.c.acs_user_id == desired_users.c.acs_user_id)
     is_managed = desired_users.c.acs_user_id.is_not(None)
     is_stale = or_(desired_users.c.updated_at.is_(None), desired_users.c.updated_at > acs_users.c.read_at)
-    is_open = and_(is_managed, or_(acs_users.c.sync != "in_sync", is_stale))
+    is_wrong = or_(acs_users.c.sync != "in_sync", acs_users.c.health == "error", acs_users.c.reason.is_not(None))
+    is_open = or_(and_(is_managed, or_(is_wrong, is_stale)), and_(~is_managed, acs_users.c.sync != "unknown"))
     there = (acs_users.c.acs_system_id == acs_system_id) & acs_users.c.deleted_at.is_(None)
     query = select(acs_users.c.acs_user_id, acs_users.c.observed, is_open).select_from(joined).where(there)
     return {acs_user_id: None if needs else raw for acs_user_id, raw, needs in connection.execute(query)}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, or_, select, union, update
 
 from seamkeeper import clock, history, issues
 from seamkeeper.database import acs_users, actions, checkpoints, desired_users, plain, policies, recreations, upsert
@@ -97,9 +97,19 @@ def list_recreations(
 
 
 def under_way(connection: Connection, acs_system_id: str) -> list[str]:
-    """Users of an access system whose new user is to be made, or was asked for without an answer."""
+    """Users of an access system whose new user is to be made, or was asked for without an answer; and those of whom a
+    person was told, when what is desired was changed or taken away since, by an application that asks for no look."""
     is_it = (recreations.c.acs_system_id == acs_system_id) & recreations.c.state.in_(("approved", "intended"))
-    return list(connection.execute(select(recreations.c.acs_user_id).where(is_it)).scalars())
+    begun = select(recreations.c.acs_user_id).where(is_it)
+    told = (issue_rows.c.code.in_(issues.OF_THE_GONE)) & issue_rows.c.cleared_at.is_(None)
+    joined = issue_rows.join(acs_users, acs_users.c.acs_user_id == issue_rows.c.acs_user_id).outerjoin(
+        desired_users, desired_users.c.acs_user_id == issue_rows.c.acs_user_id
+    )
+    stamp = desired_users.c.updated_at  # NULL too when nothing is desired any more
+    is_moved = or_(stamp.is_(None), stamp > acs_users.c.read_at)
+    waiting = select(issue_rows.c.acs_user_id).select_from(joined)
+    waiting = waiting.where(told, is_moved, issue_rows.c.acs_system_id == acs_system_id)
+    return list(connection.execute(union(begun, waiting)).scalars())
 
 
 def many_wait(connection: Connection, acs_system_id: str) -> bool:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 
-from seamkeeper import clock
+from seamkeeper import clock, orders
+from seamkeeper.desired import forget_desired
+from seamkeeper.queues import RESYNC_SYSTEM
 from simulator.serve import Running
 from tests.signing import event
 from tests.workers.conftest import Floor
+from tests.workers.recreating import set_policy
 
 
 def test_a_credential_leads_to_its_holder(floor: Floor, sim: Running) -> None:
@@ -115,3 +118,82 @@ def test_a_credential_that_seam_does_not_know_yet_leads_through_its_system(floor
     floor.work()
 
     assert floor.user(acs_user_id)["health"] == "ok"
+
+
+def _resync(floor: Floor, acs_system_id: str) -> None:
+    floor.tools.queues.ask_resync(RESYNC_SYSTEM, acs_system_id, why="a test")
+    floor.work(include_later=False)
+
+
+def _codes(floor: Floor, acs_user_id: str) -> list[str]:
+    return [issue["code"] for issue in floor.user(acs_user_id)["issues"]]
+
+
+def test_a_resync_sees_that_nothing_is_desired_any_more(floor: Floor, sim: Running, acs_system_id: str) -> None:
+    """An application deletes the row and asks for no look: the user is `unknown`, and the findings are over."""
+    acs_user_id = sim.world.add_user(acs_system_id=acs_system_id, phone_number="+15555550100")
+    floor.want(acs_user_id, phone_number="")
+    floor.happened("acs_user.created", acs_user_id)
+    before = _codes(floor, acs_user_id)
+    with floor.engine.begin() as connection:
+        forget_desired(connection, acs_user_id)
+
+    _resync(floor, acs_system_id)
+
+    assert (before, _codes(floor, acs_user_id), floor.user(acs_user_id)["sync"]) == (["cannot_be_set"], [], "unknown")
+
+
+def test_a_resync_sees_that_somebody_who_is_gone_is_not_desired_any_more(
+    floor: Floor, sim: Running, acs_system_id: str
+) -> None:
+    """The same of one whom a person was asked about; nobody is looked at again and again."""
+    set_policy(floor, "system", acs_system_id, recreate="ask")
+    acs_user_id = sim.world.add_user(acs_system_id=acs_system_id, full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jack Doe")
+    floor.happened("acs_user.created", acs_user_id)
+    sim.world.delete_at_provider(acs_user_id)
+    floor.happened("acs_user.deleted", acs_user_id)
+    before = _codes(floor, acs_user_id)
+    sim.world.requests.clear()
+    _resync(floor, acs_system_id)
+    while_desired = len(sim.world.requests.list("/acs/users/get"))
+    with floor.engine.begin() as connection:
+        forget_desired(connection, acs_user_id)
+
+    _resync(floor, acs_system_id)
+    _resync(floor, acs_system_id)
+
+    assert (before, _codes(floor, acs_user_id)) == (["recreate_wanted"], [])
+    assert (while_desired, len(sim.world.requests.list("/acs/users/get"))) == (0, 1)
+
+
+def test_a_resync_does_what_a_plan_only_showed(floor: Floor, sim: Running, acs_system_id: str) -> None:
+    """A dry look saw the refusal first: the values are sent again all the same, though nothing changed since."""
+    acs_user_id = sim.world.add_user(acs_system_id=acs_system_id, full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jack Doe")
+    floor.happened("acs_user.created", acs_user_id)
+    sim.world.raise_error(acs_user_id, "failed_to_update_on_acs_system")
+    floor.tools.queues.ask_reconcile(acs_user_id, why="a plan", source="operator", mode=orders.DRY)
+    floor.work()
+    while_planned = len(sim.world.requests.list("/acs/users/update"))
+
+    _resync(floor, acs_system_id)
+
+    assert (while_planned, len(sim.world.requests.list("/acs/users/update"))) == (0, 1)
+
+
+def test_a_resync_makes_anew_whom_a_plan_saw_first(floor: Floor, sim: Running, acs_system_id: str) -> None:
+    """The same of somebody who was deleted at the provider, and of a policy that came later."""
+    acs_user_id = sim.world.add_user(acs_system_id=acs_system_id, full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jack Doe")
+    floor.happened("acs_user.created", acs_user_id)
+    set_policy(floor, "system", acs_system_id, recreate="ask")
+    sim.world.delete_externally(acs_user_id)
+    floor.tools.queues.ask_reconcile(acs_user_id, why="a plan", source="operator", mode=orders.DRY)
+    floor.work()
+    while_planned = _codes(floor, acs_user_id)
+
+    _resync(floor, acs_system_id)
+
+    assert while_planned == ["deleted_externally"]
+    assert _codes(floor, acs_user_id) == ["deleted_externally", "recreate_wanted"]
