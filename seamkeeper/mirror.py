@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, or_, select, update
@@ -16,6 +16,7 @@ from seamkeeper.users import observed_value
 
 SYNCS = ("in_sync", "drifted", "applying", "paused", "unknown")
 HEALTHS = ("ok", "warning", "error", "deleted")
+_WRONG_CLOCK = timedelta(minutes=30)  # less than the later looks last: what is closer they outlive
 _CHUNK = 1000  # databases limit the number of values in one query
 
 
@@ -110,8 +111,12 @@ def system_of(connection: Connection, acs_user_id: str) -> str | None:
 
 
 def is_newer(before: Standing, read_at: datetime) -> bool:
-    """Newer wins: an observation stamped before what we hold never overwrites it (an equal stamp is the same read)."""
-    return before.read_at is None or read_at > before.read_at
+    """Newer wins: an observation stamped before what we hold never overwrites it (an equal stamp is the same read).
+
+    Except over a stamp that lies ahead by more than the later looks last: a clock was wrong when it was made, and the
+    user would not be looked after until that time has come. In a turn the read that was made last is the newer one.
+    """
+    return before.read_at is None or read_at > before.read_at or before.read_at - read_at > _WRONG_CLOCK
 
 
 def observed_of_system(connection: Connection, acs_system_id: str) -> dict[str, Mapping[str, Any] | None]:

@@ -8,11 +8,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy import text as sql
 
 from seamkeeper import clock, database, history
-from seamkeeper.database import issues
+from seamkeeper.database import acs_users, issues
 from seamkeeper.queues import unreadable_job
 from simulator.serve import Running
 from tests.signing import event
@@ -496,3 +496,19 @@ def test_who_shall_not_enter_is_suspended_whatever_else_is_refused(
     user = sim.world.user(acs_user_id) or {}
     assert (user["full_name"], user["is_suspended"]) == seen
     assert floor.user(acs_user_id)["sync"] == "drifted"
+
+
+def test_a_clock_that_was_wrong_once_does_not_blind_us(floor: Floor, sim: Running) -> None:
+    """A stamp of next year would be newer than all that is read until then."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jack Doe")
+    floor.happened("acs_user.created", acs_user_id)
+    with floor.engine.begin() as connection:
+        next_year = {"read_at": clock.now() + timedelta(days=365)}
+        connection.execute(update(acs_users).where(acs_users.c.acs_user_id == acs_user_id).values(next_year))
+    sim.world.edit_at_provider(acs_user_id, full_name="Edited behind our back")
+
+    floor.happened("acs_user.created", acs_user_id)
+
+    assert (sim.world.user(acs_user_id) or {})["full_name"] == "Jack Doe"
+    assert floor.user(acs_user_id)["sync"] == "in_sync"
