@@ -89,7 +89,7 @@ def is_underway(observed: Observed, name: str, desired: Any) -> bool:
 
 def codes(observed: Observed, kind: str) -> dict[str, Mapping[str, Any]]:
     """Error or warning code -> its entry; `kind` is "error" or "warning". Unknown codes are kept."""
-    return {str(entry.get(f"{kind}_code")): entry for entry in _entries(observed, f"{kind}s")}
+    return {_word(entry.get(f"{kind}_code")): entry for entry in _entries(observed, f"{kind}s")}
 
 
 def health(observed: Observed | None, *, expected: Collection[str] = ()) -> str:
@@ -229,6 +229,11 @@ def instant(value: Any) -> Any:
         return clock.parse(value) if value is not None else None
     except (ValueError, OverflowError):
         return value
+
+
+def _word(value: Any) -> str:
+    """A stranger's word as every database takes it."""
+    return str(value).replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def _entries(observed: Observed, name: str) -> list[Mapping[str, Any]]:

@@ -512,3 +512,22 @@ def test_a_clock_that_was_wrong_once_does_not_blind_us(floor: Floor, sim: Runnin
 
     assert (sim.world.user(acs_user_id) or {})["full_name"] == "Jack Doe"
     assert floor.user(acs_user_id)["sync"] == "in_sync"
+
+
+def test_a_code_that_no_database_takes_is_kept_as_far_as_it_can_be(
+    floor: Floor, sim: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lone surrogate or NUL: the user is looked after all the same, and the issue clears."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    read = floor.tools.seam.get_user
+    with monkeypatch.context() as patched:
+        errors = [{"error_code": "bad\ud800\x00code", "message": "\ud800"}]
+        patched.setattr(
+            floor.tools.seam, "get_user", lambda *who, **kind: {**(read(*who, **kind) or {}), "errors": errors}
+        )
+        floor.happened("acs_user.created", acs_user_id)
+        found = floor.user(acs_user_id)
+    floor.happened("acs_user.created", acs_user_id)
+
+    assert (found["health"], [issue["code"] for issue in found["issues"]]) == ("error", ["bad?\ufffdcode"])
+    assert floor.user(acs_user_id)["issues"] == []
