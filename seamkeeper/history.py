@@ -47,17 +47,31 @@ class Own:
 
 
 def own_writes(connection: Connection, acs_user_id: str, *, since: datetime) -> Own:
-    """What we wrote, from the audit. A repair that a person ordered begins the counting anew."""
-    is_theirs = (actions.c.acs_user_id == acs_user_id) & actions.c.outcome.in_(("ok", "refused"))
-    query = select(actions.c.why, actions.c.source, actions.c.outcome).where(is_theirs, actions.c.started_at >= since)
-    found = Own(Counter(), {})
-    for why, source, outcome in connection.execute(query.order_by(actions.c.action_id)):
+    """What we wrote, from the audit. A repair that a person ordered begins the counting anew.
+
+    A write whose answer was lost may have been carried out: it counts as far as its value was seen to arrive, so that
+    an hour in which Seam answers nobody spends no budget.
+    """
+    is_sent = actions.c.outcome.is_(None) | (actions.c.outcome != "not_sent")
+    query = select(actions.c.why, actions.c.source, actions.c.outcome, actions.c.started_at)
+    query = query.where(actions.c.acs_user_id == acs_user_id, actions.c.started_at >= since, is_sent)
+    found, lost, sure = Own(Counter(), {}), Counter[tuple[str, str]](), Counter[str]()
+    for why, source, outcome, at in connection.execute(query.order_by(actions.c.action_id)):
         if source == ORDERED:
-            found.times.clear()
-        for name, each in why.items():
-            found.times[name, json.dumps(each["desired"], sort_keys=True)] += 1
-            if outcome == "ok":
-                found.last[name] = each["desired"]
+            since = at
+            for each in (found.times, lost, sure):
+                each.clear()
+        for name, difference in why.items():
+            which = name, json.dumps(difference["desired"], sort_keys=True)
+            (found.times if outcome in ("ok", "refused") else lost)[which] += 1
+            sure[name] += outcome == "ok"
+            if outcome != "refused":
+                found.last[name] = difference["desired"]
+    if lost:
+        arrived = Counter(name for _, detail in _changed(connection, acs_user_id, since)
+                          for name in detail.get("by_us", ()))  # fmt: skip
+        for which, number in lost.items():
+            found.times[which] += max(0, min(number, arrived[which[0]] - sure[which[0]]))
     return found
 
 

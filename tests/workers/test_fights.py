@@ -10,7 +10,7 @@ import time_machine
 from seamkeeper import clock, database, history, issues
 from simulator.serve import Running
 from tests.workers.conftest import Floor
-from tests.workers.test_reconcile import updates
+from tests.workers.test_reconcile import UPDATE, updates
 
 
 def open_codes(floor: Floor, acs_user_id: str) -> list[str]:
@@ -91,3 +91,30 @@ def test_only_the_field_that_is_fought_over_stops(floor: Floor, sim: Running, fi
     user = floor.user(acs_user_id)
     assert set(user["drift"]) == {field}
     assert user["observed"]["phone_number"] == "+15555550100"
+
+
+def test_a_fight_ends_though_no_answer_is_heard(floor: Floor, sim: Running) -> None:
+    """Seam carries each write out, and its answers are lost: what was seen to arrive was sent."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jane Doe")
+    for _ in range(5):
+        sim.world.edit_at_provider(acs_user_id, full_name="Jack Doe")
+        sim.world.faults.add("status", status=503, path=UPDATE, times=1, is_late=True)
+        floor.happened("acs_user.created", acs_user_id)
+
+    assert (open_codes(floor, acs_user_id), len(updates(sim))) == (["another_writer"], 3)
+
+
+def test_an_outage_is_no_fight(floor: Floor, sim: Running) -> None:
+    """No write was carried out, however often it was tried: the budget is whole when Seam is back."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jane Doe")
+    sim.world.faults.add("status", status=503, path=UPDATE)
+    floor.happened("acs_user.created", acs_user_id)
+    tries = len(updates(sim))
+    sim.world.faults.clear()
+
+    floor.happened("acs_user.created", acs_user_id)
+
+    assert tries > floor.tools.settings.fight_repairs
+    assert (floor.user(acs_user_id)["sync"], open_codes(floor, acs_user_id)) == ("in_sync", [])
