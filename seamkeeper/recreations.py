@@ -289,7 +289,7 @@ def _move(connection: Connection, row: Recreation, values: Mapping[str, Any]) ->
 
 
 def _move_desired(connection: Connection, old: str, new: str) -> None:
-    query = select(desired_users).where(desired_users.c.acs_user_id == old)
+    query = select(desired_users).where(desired_users.c.acs_user_id == old).with_for_update()
     row = connection.execute(query).mappings().one_or_none()
     if row is not None:
         upsert(connection, desired_users, {**row, "acs_user_id": new, "updated_at": clock.now()}, made={})

@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from rq import get_current_job
 from sqlalchemy.exc import SQLAlchemyError
 
-from seamkeeper import logs
+from seamkeeper import logs, orders
 from seamkeeper.errors import Parked, Permanent, Temporary
 from seamkeeper.queues import RESYNC, RESYNC_SYSTEM, Queues
 from seamkeeper.settings import Settings
@@ -126,10 +126,12 @@ class Circuits:
         return int(state), int(rest)
 
     def _park(self, acs_system_id: str, acs_user_id: str | None, rest: timedelta) -> Parked:
-        """A list that cannot be read is not parked: closing asks for a resync anyway. Nor is it forgotten."""
-        if acs_user_id:
-            job = get_current_job()
-            asked = job.kwargs if job else {}
+        """A list that cannot be read is not parked: closing asks for a resync anyway. Nor is it forgotten. Nor is a dry
+        or an ordered look: somebody waits for it, and let go it would be an ordinary one, which may write."""
+        job = get_current_job()
+        asked = job.kwargs if job else {}
+        mode = asked.get("mode", orders.ORDINARY)
+        if acs_user_id and mode != orders.DRY and not orders.is_ordered(mode):
             value = {"why": asked.get("why", "parked"), "source": asked.get("source", "circuit"), "n": uuid.uuid4().hex}
             self._redis.hset(self._keys.parked(acs_system_id), acs_user_id, json.dumps(value))
         self._queues.ask_probe(acs_system_id, why="the circuit is open", delay=rest + timedelta(seconds=1))

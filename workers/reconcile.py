@@ -148,12 +148,15 @@ def _keep(
 def _carry_out(tools: Tools, ask: Ask, raw: Mapping[str, Any], plan: Plan) -> bool:
     """The writes of the plan, each marked in the mirror; True when something was sent."""
     source = history.ORDERED if ask.is_ordered else ask.source
-    refused: Permanent | None = None
+    refused, is_sent = None, False
     for step in plan.steps:
         try:
             repair.carry_out(tools, raw, step, asked_by=ask.why, source=source)
+            is_sent = True
         except (Permanent, Temporary) as error:
             _mark(tools, ask, Verdict("drifted", plan.verdict.drift, str(error)))
+            if is_sent:  # what was accepted before is looked at, whatever becomes of the rest
+                look_again(tools, ask)
             if isinstance(error, Temporary) or step.endpoint != SUSPEND:
                 raise
             refused = error  # an access system that suspends nobody may still take the schedule

@@ -13,7 +13,7 @@ from rq.job import Job
 from rq.registry import ScheduledJobRegistry
 from rq.serializers import JSONSerializer
 
-from seamkeeper import seam_limits
+from seamkeeper import orders, seam_limits
 from seamkeeper.errors import Parked, Permanent, Postponed, Temporary
 from seamkeeper.queues import RECONCILE, RESYNC, RESYNC_SYSTEM, Keys, Queues
 from seamkeeper.rqjob import Terms
@@ -303,6 +303,19 @@ def test_users_of_a_broken_system_are_parked_without_a_call_and_repaired_when_it
     assert not parked(floor, system)
     assert not floor.tools.circuits.is_open(system)
     assert floor.failed() == []
+
+
+@pytest.mark.parametrize("mode", [orders.DRY, orders.ordered()])
+def test_a_look_that_somebody_waits_for_is_not_parked(floor: Floor, sim: Running, mode: str) -> None:
+    """Let go it would be an ordinary one: a plan would write, an order would be done hours later."""
+    system, people = a_system(floor, sim)
+    broken(floor, sim, system, people)
+    floor.redis.delete(KEYS.parked(system))
+
+    floor.tools.queues.ask_reconcile(people[0], why="a plan", source="operator", mode=mode)
+    floor.work(include_later=False)
+
+    assert parked(floor, system) == set()
 
 
 def test_a_probe_that_fails_is_followed_by_another(floor: Floor, sim: Running) -> None:
