@@ -18,7 +18,8 @@ import hiredis
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from seamkeeper import clock, logs
-from seamkeeper.queues import ACCEPT, EVENTS, Keys, accept_call
+from seamkeeper.accept import ACCEPT, accept_call
+from seamkeeper.queues import EVENTS, Keys
 from seamkeeper.rqjob import Job, Terms, flatten
 from seamkeeper.settings import Settings
 

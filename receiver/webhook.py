@@ -13,9 +13,9 @@ from receiver.intake import NotStored
 from receiver.signature import NotProven, Proof, proof_of
 from receiver.state import State
 from seamkeeper import clock, logs
+from seamkeeper.accept import event_job, unreadable_job
 from seamkeeper.errors import UnreadableEvent
 from seamkeeper.events import quarantine_id, read_event
-from seamkeeper.queues import event_job, unreadable_job
 from seamkeeper.rqjob import Job
 
 _log = logs.get()

@@ -72,7 +72,7 @@ def show_command(event_id: str, as_json: bool) -> int:
 
 def _waiting(told: settings.Settings, event_id: str) -> dict[str, Any] | None:
     """An accepted event whose job waits: no worker has written its row yet."""
-    from seamkeeper.queues import queued_event
+    from seamkeeper.accept import queued_event
 
     with open_queues(told) as queues:
         return queued_event(queues, event_id)

@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from console import embedded_redis
 from receiver.intake import Intake, NotStored
 from seamkeeper import clock, settings
-from seamkeeper.queues import event_job
+from seamkeeper.accept import event_job
 from seamkeeper.rqjob import Job
 
 

@@ -12,7 +12,8 @@ from rq import Queue, Retry
 from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 
-from seamkeeper.queues import ACCEPT, HANDLE_EVENT, RECONCILE_USER, Keys, Queues, accept_call, event_job, queued_event
+from seamkeeper.accept import ACCEPT, accept_call, event_job, queued_event
+from seamkeeper.queues import HANDLE_EVENT, RECONCILE_USER, Keys, Queues
 from seamkeeper.rqjob import Job, Terms, flatten
 
 AT = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)

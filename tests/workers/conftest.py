@@ -16,7 +16,8 @@ from rq.timeouts import TimerDeathPenalty
 from sqlalchemy import Engine
 
 from seamkeeper import clock, database, desired, journal, mirror, settings
-from seamkeeper.queues import QUEUES, event_job
+from seamkeeper.accept import event_job
+from seamkeeper.queues import QUEUES
 from seamkeeper.rqjob import Job
 from simulator.serve import Running, running
 from tests.signing import body_of, event

@@ -20,7 +20,8 @@ from redis import Redis
 
 from seamkeeper import clock, database, desired, migrations, mirror, systems
 from seamkeeper import settings as told
-from seamkeeper.queues import RESYNC_SYSTEM, event_job
+from seamkeeper.accept import event_job
+from seamkeeper.queues import RESYNC_SYSTEM
 from simulator.world import World
 from tests.signing import body_of, event
 from tests.workers.hands import Hands, NearSeam

@@ -16,8 +16,9 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from seamkeeper import clock, database, journal
+from seamkeeper.accept import event_job
 from seamkeeper.errors import ConfigurationError, Permanent, Temporary
-from seamkeeper.queues import Queues, event_job
+from seamkeeper.queues import Queues
 from simulator.serve import Running
 from tests.signing import body_of, event
 from tests.workers.conftest import Floor

@@ -12,8 +12,8 @@ from sqlalchemy import select, update
 from sqlalchemy import text as sql
 
 from seamkeeper import clock, database, history
+from seamkeeper.accept import unreadable_job
 from seamkeeper.database import acs_users, issues
-from seamkeeper.queues import unreadable_job
 from simulator.serve import Running
 from tests.signing import event
 from tests.workers.conftest import Floor

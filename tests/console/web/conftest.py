@@ -16,10 +16,11 @@ from starlette.testclient import TestClient
 
 from console.web.app import create_app
 from seamkeeper import clock, database, desired, history, issues, journal, migrations, mirror
+from seamkeeper.accept import ACCEPT, accept_call, event_job
 from seamkeeper.events import read_event
 from seamkeeper.journal import Arrival
 from seamkeeper.mirror import Verdict
-from seamkeeper.queues import ACCEPT, Keys, Queues, accept_call, event_job
+from seamkeeper.queues import Keys, Queues
 from seamkeeper.rqjob import Terms, flatten
 from seamkeeper.settings import Settings
 
