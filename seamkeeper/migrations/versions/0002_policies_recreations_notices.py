@@ -68,7 +68,3 @@ def upgrade() -> None:
         issues.add_column(sa.Column("snoozed_until", instant, nullable=True))
     op.create_index("issues_by_system", "issues", ["acs_system_id", "issue_id"])
     op.create_index("issues_by_clearing", "issues", ["cleared_at", "issue_id"])
-
-
-def downgrade() -> None:
-    raise NotImplementedError("an older release reads these tables as they are; restore a backup to go back")
