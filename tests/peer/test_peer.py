@@ -166,11 +166,11 @@ def test_refusals_are_permanent_and_faults_are_not(seam: SeamApi, fake: Fake) ->
     stranger = SeamApi(Settings(api_key="seam_test_nobody", endpoint=fake.url), count=lambda _name: None)
 
     with pytest.raises(Permanent, match=r"400.*access_schedule"):
-        seam.update_user({"acs_user_id": acs_user_id, "access_schedule": None})
+        seam.write(UPDATE, {"acs_user_id": acs_user_id, "access_schedule": None})
     with pytest.raises(Permanent, match=r"Invalid datetime.*\(access_schedule\)$"):
-        seam.update_user({"acs_user_id": acs_user_id, "access_schedule": berlin})
+        seam.write(UPDATE, {"acs_user_id": acs_user_id, "access_schedule": berlin})
     with pytest.raises(Temporary, match="500"):
-        seam.update_user({"acs_user_id": "acs_user0", "full_name": "Jack Doe"})
+        seam.write(UPDATE, {"acs_user_id": "acs_user0", "full_name": "Jack Doe"})
     with pytest.raises(Temporary, match="401"):
         stranger.get_user(acs_user_id)
     with fake.outage(GET), pytest.raises(Temporary, match="503"):
