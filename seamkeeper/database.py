@@ -53,6 +53,7 @@ events = Table(
     Column("received_at", Instant, nullable=False),
     Column("settled_at", Instant),
     Column("reason", Words),
+    Column("cause", _ID),  # of a failure, one word for all that failed alike (seamkeeper/dead.py)
     Column("body", Words, nullable=False),
     Index("events_by_time", "received_at", "event_id"),
     Index("events_by_status", "status", "received_at", "event_id"),
@@ -72,6 +73,8 @@ attempts = Table(
     Column("ended_at", Instant),
     Column("outcome", String(20), nullable=False),
     Column("reason", Words),
+    Column("cause", _ID),
+    Column("seam_request_id", Words),
     Column("next_at", Instant),
     Index("attempts_by_event", "event_id", "attempt_id"),
     Index("attempts_by_user", "acs_user_id", "attempt_id"),
@@ -105,6 +108,7 @@ acs_users = Table(
     Index("acs_users_by_sync", "sync", "acs_user_id"),
     Index("acs_users_by_health", "health", "acs_user_id"),
     Index("acs_users_by_identity", "user_identity_id"),
+    Index("acs_users_gone", "acs_system_id", "deleted_at"),
 )
 
 desired_users = Table(
@@ -231,6 +235,52 @@ notices = Table(
     Column("reason", Words),
     Column("made_at", Instant, nullable=False),
     Column("sent_at", Instant),
+)
+
+# What will not be tried again without a person: one open line per event, user or other job, ended by its next success,
+# by a replay or by somebody who discards it.
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("dead_id", Integer, primary_key=True),
+    Column("kind", String(20), nullable=False),  # event, user or job
+    Column("subject_id", _ID, nullable=False),  # event_id, acs_user_id or job id
+    Column("job", _ID, nullable=False),
+    Column("event_type", _ID),
+    Column("acs_user_id", _ID),
+    Column("acs_system_id", _ID),
+    Column("cause", _ID, nullable=False),
+    Column("field", _ID),
+    Column("reason", Words),
+    Column("seam_request_id", Words),
+    Column("tries", Integer, nullable=False),
+    Column("first_at", Instant, nullable=False),
+    Column("died_at", Instant, nullable=False),
+    Column("ended_at", Instant),
+    Column("ended_by", Words),
+    Index("dead_letters_by_subject", "kind", "subject_id"),
+    Index("dead_letters_by_time", "ended_at", "dead_id"),
+    Index("dead_letters_by_cause", "ended_at", "cause", "dead_id"),
+)
+
+# Replays of many: what was chosen, how far it is, and what it led to; also the audit of them.
+replays = Table(
+    "replays",
+    metadata,
+    Column("replay_id", Integer, primary_key=True),
+    Column("chosen", Json, nullable=False),  # the filter, or the ids
+    Column("state", String(20), nullable=False),  # running, stopped, done
+    Column("rate", Integer, nullable=False),  # a minute
+    Column("matched", Integer, nullable=False),
+    Column("eligible", Integer, nullable=False),
+    Column("done", Integer, nullable=False),
+    Column("skipped", Integer, nullable=False),
+    Column("place", Json),  # where it goes on
+    Column("asked_by", Words, nullable=False),
+    Column("reason", Words),
+    Column("asked_at", Instant, nullable=False),
+    Column("moved_at", Instant, nullable=False),
+    Column("ended_at", Instant),
 )
 
 checkpoints = Table(

@@ -114,6 +114,23 @@ class Keys:
     def counters(self) -> str:
         return f"{self.prefix}:seamkeeper:counters"
 
+    def clock(self) -> str:
+        return f"{self.prefix}:seamkeeper:clock"
+
+    def epoch(self) -> str:
+        return f"{self.prefix}:seamkeeper:epoch"
+
+    # A resync under way: its place, and the ids it has met.
+
+    def resync_pass(self, acs_system_id: str) -> str:
+        return f"{self.prefix}:seamkeeper:pass:{acs_system_id}"
+
+    def resync_met(self, acs_system_id: str) -> str:
+        return f"{self.prefix}:seamkeeper:met:{acs_system_id}"
+
+    def paused_queues(self) -> str:
+        return f"{self.prefix}:seamkeeper:paused"
+
     def rejected(self) -> str:
         return f"{self.prefix}:seamkeeper:rejected"
 

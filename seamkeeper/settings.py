@@ -20,6 +20,7 @@ from seamkeeper.errors import ConfigurationError
 
 Repair = Literal["apply", "plan", "off"]
 Recreate = Literal["never", "ask", "auto"]
+Register = Literal["check", "repair", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,15 @@ class Settings:
     seam_timeout: timedelta = timedelta(seconds=10)
     seam_rate: int = 100
     seam_burst: int = 200
+    backfill_every: timedelta = timedelta(minutes=10)
+    backfill_overlap: timedelta = timedelta(minutes=5)
+    resync_every: timedelta = timedelta(minutes=15)
+    nightly_hour: int = 3
+    register: Register = "check"
+    webhook_url: str = ""
+    silence: timedelta = timedelta(minutes=30)
+    keep_events: timedelta = timedelta(days=30)
+    keep_history: timedelta = timedelta(days=365)
     circuit_failures: int = 5
     circuit_cool_off: timedelta = timedelta(seconds=30)
     job_timeout: timedelta = timedelta(seconds=60)
@@ -89,6 +99,12 @@ def _count(value: str) -> int:
     if number < 1:
         raise ValueError("must be a whole number of 1 or more")
     return number
+
+
+def _hour(value: str) -> int:
+    if not value.isdecimal() or int(value) > 23:
+        raise ValueError("must be an hour of the day, 0 to 23, in UTC")
+    return int(value)
 
 
 def _duration(unit: str, *, least: timedelta = timedelta(0)) -> Callable[[str], timedelta]:
@@ -224,6 +240,24 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("SEAMKEEPER_SEAM_RATE", "seam_rate", _count, "Calls to Seam per second, all workers together"),
     Setting("SEAMKEEPER_SEAM_BURST", "seam_burst", _count,
             "Calls to Seam that may follow each other at once after a rest; resyncs leave half of them to events"),
+    Setting("SEAMKEEPER_BACKFILL_MINUTES", "backfill_every", _duration("minutes", least=_SECOND),
+            "How often Seam is asked for events that no delivery brought"),
+    Setting("SEAMKEEPER_BACKFILL_OVERLAP_MINUTES", "backfill_overlap", _duration("minutes", least=_SECOND),
+            "How far each of these looks goes back over the last one: events are stamped before they can be listed"),
+    Setting("SEAMKEEPER_RESYNC_MINUTES", "resync_every", _duration("minutes", least=_SECOND),
+            "How often the users of an access system are compared with Seam's list; ±10 %"),
+    Setting("SEAMKEEPER_NIGHTLY_HOUR", "nightly_hour", _hour,
+            "Hour (UTC) from which, once a day, every user of whom something is desired is read again"),
+    Setting("SEAMKEEPER_WEBHOOK_URL", "webhook_url", _url("https", "http"),
+            "Where Seam reaches the receiver: https://hooks.example.com/webhooks/seam; `register` remembers it"),
+    Setting("SEAMKEEPER_REGISTER", "register", _one_of("check", "repair", "off"),
+            "Each hour our webhook at Seam is looked at: `check` tells, `repair` puts it right, `off` does not look"),
+    Setting("SEAMKEEPER_SILENCE_MINUTES", "silence", _duration("minutes", least=_SECOND),
+            "So long may Seam have events that no delivery brings until people are told"),
+    Setting("SEAMKEEPER_KEEP_EVENTS_DAYS", "keep_events", _duration("days"),
+            "How long settled events and their tries are kept"),
+    Setting("SEAMKEEPER_KEEP_HISTORY_DAYS", "keep_history", _duration("days"),
+            "How long changes, writes at Seam and issues that are over are kept"),
     Setting("SEAMKEEPER_CIRCUIT_FAILURES", "circuit_failures", _count,
             "Failed calls in a row after which an access system is let rest, its users parked"),
     Setting("SEAMKEEPER_CIRCUIT_COOL_OFF_SECONDS", "circuit_cool_off", _duration("seconds"),

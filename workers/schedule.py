@@ -1,4 +1,4 @@
-"""What runs by the clock: retries and later looks that are due. Any number may run, exactly one acts.
+"""What runs by the clock: retries and later looks that are due, and the schedules. Any number may run, one acts.
 
 RQ's own scheduler (`RQScheduler`) does the work and holds RQ's lock; it is driven from here because it looks for a
 lock that became free only every ten minutes, and leaves its loop when Redis goes away.
@@ -21,7 +21,9 @@ from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
 from seamkeeper import logs, settings
-from seamkeeper.queues import QUEUES
+from seamkeeper.queues import EVENTS, QUEUES, Keys, Queues
+from seamkeeper.rqjob import Terms
+from workers.schedules import plan_all
 
 _TICK = 1.0  # seconds
 _TRY_LOCKS = 5.0  # seconds between tries for locks that another scheduler holds (they live 61 s after its last tick)
@@ -34,6 +36,7 @@ def run(told: settings.Settings, stop: threading.Event) -> None:
     """Ticks until told to stop."""
     log = logs.get()
     redis = Redis.from_url(told.redis_url, socket_timeout=10, socket_connect_timeout=5)
+    queues = Queues(redis, keys=Keys(told.redis_key_prefix), terms=Terms(told.job_timeout, told.retry_delays))
     scheduler = _new_scheduler(redis)
     is_away, tried_at = False, 0.0
     while not stop.is_set():
@@ -41,6 +44,8 @@ def run(told: settings.Settings, stop: threading.Event) -> None:
             if time.monotonic() - tried_at > _TRY_LOCKS:
                 _take_locks(scheduler)
                 _drop_stale_maintenance_locks(redis)
+                if EVENTS in scheduler.acquired_locks:  # one acts
+                    plan_all(queues, told)
                 tried_at = time.monotonic()
             scheduler.heartbeat()
             _enqueue(scheduler, redis)

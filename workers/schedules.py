@@ -1,0 +1,53 @@
+"""THE CLOCK: what runs by itself, how often, and why. One literal table; seamkeeper/schedules.py keeps its times."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+from redis.exceptions import RedisError
+
+from seamkeeper.queues import Queues
+from seamkeeper.schedules import Schedules
+from seamkeeper.settings import Settings
+
+_JITTER = 0.1  # several installations must not ask Seam in the same second
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """One line of the table: the job by name, its queue, and its interval from the settings (None: not at all)."""
+
+    name: str
+    function: str
+    queue: str
+    every: Callable[[Settings], timedelta | None]
+
+
+SCHEDULES: tuple[Schedule, ...] = ()
+
+
+def plan_all(queues: Queues, told: Settings) -> None:
+    """The next run of each schedule that has none. Called by the scheduler that acts, as often as it likes."""
+    schedules = Schedules(queues)
+    for each in SCHEDULES:
+        every = each.every(told)
+        if every is not None:
+            schedules.plan(each.name, each.function, each.queue, every=every * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311
+
+
+@contextmanager
+def run_of(name: str, queues: Queues) -> Iterator[None]:
+    """Writes down when a run began and how it ended."""
+    schedules = Schedules(queues)
+    schedules.began(name)
+    try:
+        yield
+    except BaseException:
+        with suppress(RedisError):
+            schedules.ended(name, "failed")
+        raise
+    schedules.ended(name, "ok")
