@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from seamkeeper import clock
 from seamkeeper.queues import EVENTS, HANDLE_EVENT, KEEP_UNREADABLE, Keys, Queues
-from seamkeeper.rqjob import Job, data, job_id_for
+from seamkeeper.rqjob import Job, data, flatten, job_id_for
+
+WEBHOOK, BACKFILLED = "webhook_requests", "backfilled_events"  # by which way events come, as the counters call it
 
 
 def event_job(event_id: str, event_type: str, body: str, *, received_at: datetime, source: str, delivery: str) -> Job:
@@ -22,20 +24,24 @@ def event_job(event_id: str, event_type: str, body: str, *, received_at: datetim
     return Job(job_id_for(event_id), HANDLE_EVENT, arguments, f"{event_type} {event_id}")
 
 
-def unreadable_job(name: str, body: str, *, reason: str, received_at: datetime, delivery: str) -> Job:
-    """The job that keeps a signed body which is no event."""
+def unreadable_job(
+    name: str, body: str, *, reason: str, received_at: datetime, delivery: str, source: str = "webhook"
+) -> Job:
+    """The job that keeps a body of Seam's which is no event."""
     arguments = {"body": body, "reason": reason, "received_at": clock.iso(received_at), "delivery_id": delivery}
+    arguments |= {"source": source} if source != "webhook" else {}  # an older worker knows no such argument
     return Job(name, KEEP_UNREADABLE, {"name": name, **arguments}, f"unreadable body {name}")
 
 
 # KEYS  1 queue  2 queues  3 counters  4 failed registry  then per job: seen key, job key
-# ARGV  1 dedupe seconds  2 queue key's fields (n)  3.. n values  then per job: id, data, description, time
+# ARGV  1 dedupe seconds  2 what the counters are called  3 fields that all jobs share (n)  4.. n values
+#       then per job: id, data, description, time
 # Gives one 1 (queued) or 0 (seen before) per job.
 ACCEPT = """
 local common = {}
-local n = tonumber(ARGV[2])
-for i = 1, n do common[i] = ARGV[2 + i] end
-local answers, queued, a, k = {}, {}, 3 + n, 5
+local n = tonumber(ARGV[3])
+for i = 1, n do common[i] = ARGV[3 + i] end
+local answers, queued, a, k = {}, {}, 4 + n, 5
 while k < #KEYS do
   local id, now = ARGV[a], ARGV[a + 3]
   if redis.call('SET', KEYS[k], id, 'NX', 'EX', ARGV[1]) then
@@ -52,27 +58,49 @@ end
 if #queued > 0 then
   redis.call('SADD', KEYS[2], KEYS[1])
   redis.call('RPUSH', KEYS[1], unpack(queued))
-  redis.call('HINCRBY', KEYS[3], 'webhook_requests:accepted', #queued)
+  redis.call('HINCRBY', KEYS[3], ARGV[2] .. ':accepted', #queued)
 end
-if #queued < #answers then redis.call('HINCRBY', KEYS[3], 'webhook_requests:duplicate', #answers - #queued) end
+if #queued < #answers then redis.call('HINCRBY', KEYS[3], ARGV[2] .. ':duplicate', #answers - #queued) end
+redis.call('HSET', KEYS[3], ARGV[2] .. '_at', redis.call('TIME')[1])
 return answers
 """
 
 
 def accept_call(
-    keys: Keys, common: Sequence[str | int], jobs: Sequence[tuple[str, Job]], *, at: datetime, dedupe: timedelta
+    keys: Keys,
+    common: Sequence[str | int],
+    jobs: Sequence[tuple[str, Job]],
+    *,
+    at: datetime,
+    dedupe: timedelta,
+    counter: str = WEBHOOK,
 ) -> tuple[list[str], list[str | bytes | int]]:
     """KEYS and ARGV of `ACCEPT` for (name to remember, job) pairs: dedupe and enqueue in one atomic step.
 
-    `common` is `flatten(terms.fields(EVENTS))`, made once.
+    `common` is `flatten(terms.fields(EVENTS))`, made once. There is at least one job.
     """
     names = [keys.queue(EVENTS), keys.queues(), keys.counters(), keys.failed(EVENTS)]
-    arguments: list[str | bytes | int] = [int(dedupe.total_seconds()), len(common), *common]
+    arguments: list[str | bytes | int] = [int(dedupe.total_seconds()), counter, len(common), *common]
     stamp = clock.iso(at)
     for name, job in jobs:
         names += (keys.seen(name), keys.job(job.job_id))
         arguments += (job.job_id, data(job), job.description, stamp)
     return names, arguments
+
+
+def accept(queues: Queues, jobs: Sequence[tuple[str, Job]], *, dedupe: timedelta, counter: str) -> list[bool]:
+    """The same for a process that waits for the answer: True for each that was new and is queued now."""
+    if not jobs:
+        return []
+    common = flatten(queues.terms.fields(EVENTS))
+    names, arguments = accept_call(queues.keys, common, jobs, at=clock.now(), dedupe=dedupe, counter=counter)
+    return [answer == 1 for answer in queues.redis.register_script(ACCEPT)(keys=names, args=arguments)]
+
+
+def last_at(queues: Queues, counter: str) -> datetime | None:
+    """When something came by this way last, new or seen before; None when nothing did (or Redis forgot)."""
+    found = queues.redis.hget(queues.keys.counters(), f"{counter}_at")
+    return datetime.fromtimestamp(int(found), UTC) if found else None
 
 
 def queued_event(queues: Queues, event_id: str) -> dict[str, Any] | None:

@@ -25,6 +25,10 @@ FINDINGS = {
     "recreate_wanted": "The user is gone and still desired: a person decides whether to make a new one",
     "recreate_unclear": "A new user was asked for and the answer was lost: a person looks whether there is one",
     "too_many_missing": "Many users of the access system are missing at once: nothing was done about them",
+    "webhook_silent": "Seam has events, and no delivery brings them",
+    "clock_skew": "Our clock and Seam's differ: signatures are refused from five minutes on",
+    "redis_unsafe": "Redis is not set up to keep what was accepted",
+    "redis_forgot": "Redis lost what it held: everything is looked at anew",
     "circuit_open": "Calls about the users of this access system keep failing: they wait",
 }
 

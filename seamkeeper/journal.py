@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from seamkeeper.database import attempts, events, plain, upsert
 from seamkeeper.events import Event
 
 STATUSES = ("received", "queued", "running", "retrying", "done", "ignored", "quarantined", "dead")
+UNSETTLED = ("received", "queued", "running", "retrying")
 SETTLED = ("done", "ignored", "quarantined", "dead")
 _CREATED, _DELETED = "acs_user.created", "acs_user.deleted"
 
@@ -54,6 +56,21 @@ def settle(connection: Connection, event_id: str, status: str, *, reason: str | 
     settled_at = clock.now() if status in SETTLED else None
     values = {"status": status, "reason": reason, "settled_at": settled_at}
     connection.execute(update(events).where(events.c.event_id == event_id).values(values))
+
+
+def settled_among(connection: Connection, event_ids: Sequence[str]) -> set[str]:
+    """Those of these events that were handled, or given up: nothing in a queue is to be expected of them."""
+    is_one = events.c.event_id.in_(event_ids) & events.c.status.in_(SETTLED)
+    return set(connection.execute(select(events.c.event_id).where(is_one)).scalars())
+
+
+def unsettled_before(connection: Connection, at: datetime, *, after: str = "", limit: int = 500) -> list[RowMapping]:
+    """Events that came before a moment and were not settled: `event_id`, `event_type`, `body`, `received_at`, `source`,
+    `delivery_id`, by event_id; `after` is the last one seen."""
+    is_open = events.c.status.in_(UNSETTLED) & (events.c.received_at < at) & (events.c.event_id > after)
+    names = ("event_id", "event_type", "body", "received_at", "source", "delivery_id")
+    query = select(*(events.c[name] for name in names)).where(is_open).order_by(events.c.event_id).limit(limit)
+    return list(connection.execute(query).mappings())
 
 
 def is_deletion_announced(connection: Connection, acs_user_id: str) -> bool:

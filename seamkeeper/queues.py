@@ -33,6 +33,9 @@ RESYNC_ALL = "workers.jobs.resync_all"
 RUN_OWN_REACTION = "workers.jobs.run_own_reaction"
 SEND_NOTICE = "workers.jobs.send_notice"
 PROBE_SYSTEM = "workers.jobs.probe_system"
+BACKFILL = "workers.jobs.backfill_by_the_clock"
+BACKFILL_SPAN = "workers.jobs.backfill_span"
+RECOVER = "workers.jobs.recover"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +209,7 @@ class Queues(Turns):
             arguments={"name": name, "why": why},
             description=f"resync {name} ({why})",
         )
-        return self._ask_once(self.keys.waiting(f"{function}:{name}"), job, queue=RESYNC, delay=None)
+        return self.ask_once(self.keys.waiting(f"{function}:{name}"), job, queue=RESYNC, delay=None)
 
     def ask_reactions(self, change: str, acs_user_id: str, *, detail: Mapping[str, Any], source: str) -> str:
         """Asks for the reactions to a change, in a second: who asks has not yet committed what they will read."""
@@ -216,7 +219,7 @@ class Queues(Turns):
             arguments={"change": change, "acs_user_id": acs_user_id, "detail": dict(detail), "source": source},
             description=f"{change} {acs_user_id}",
         )
-        return self._ask_once(self.keys.waiting(job.job_id), job, queue=EVENTS, delay=timedelta(seconds=1))
+        return self.ask_once(self.keys.waiting(job.job_id), job, queue=EVENTS, delay=timedelta(seconds=1))
 
     def ask_own_reaction(self, name: str, happening: str, subject: str, packed: Mapping[str, Any], *, by: str) -> bool:
         """Asks for one function of the customer's own, for one event or change; True when it is a new job.
@@ -244,7 +247,7 @@ class Queues(Turns):
             arguments={"name": name, "about": dict(about)},
             description=f"notice {name}",
         )
-        return self._ask_once(self.keys.waiting(f"notice:{name}"), job, queue=EVENTS, delay=delay)
+        return self.ask_once(self.keys.waiting(f"notice:{name}"), job, queue=EVENTS, delay=delay)
 
     def ask_probe(self, acs_system_id: str, *, why: str, delay: timedelta | None = None) -> str:
         """Asks for a look whether an access system answers again, and for its parked users when it does. One that
@@ -255,7 +258,7 @@ class Queues(Turns):
             arguments={"name": acs_system_id, "why": why},
             description=f"probe {acs_system_id} ({why})",
         )
-        return self._ask_once(self._probe_marks(acs_system_id)[bool(delay)], job, queue=RECONCILE, delay=delay)
+        return self.ask_once(self._probe_marks(acs_system_id)[bool(delay)], job, queue=RECONCILE, delay=delay)
 
     def probe_begins(self, acs_system_id: str, *, job_id: str) -> None:
         """From here on an ask is one more probe."""
@@ -287,7 +290,8 @@ class Queues(Turns):
         name = f"{PROBE_SYSTEM}:{acs_system_id}"
         return self.keys.waiting(name), self.keys.later(name, 0)
 
-    def _ask_once(self, mark: str, job: Job, *, queue: str, delay: timedelta | None) -> str:
+    def ask_once(self, mark: str, job: Job, *, queue: str, delay: timedelta | None = None) -> str:
+        """Puts a job into its queue unless the one that the mark names waits there; gives the id of who waits."""
         at = clock.now()
         fields = self._fields(job, queue, at=at, is_later=bool(delay))
         due = due_at(at + delay) if delay else 0

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from email.utils import format_datetime
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -71,6 +72,7 @@ def _endpoint(world: World, operation: Operation) -> Callable[[Request], Awaitab
             await asyncio.sleep(fault.seconds)
         response = _respond(fault, request_id, lambda: _answer(world, operation, request, given))
         response.headers["seam-request-id"] = request_id
+        response.headers["date"] = format_datetime(world.now(), usegmt=True)
         seconds = time.monotonic() - started
         seen = Seen(at, request.method, operation.path, given or {}, response.status_code, seconds, request_id)
         world.requests.add(seen)

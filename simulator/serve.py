@@ -35,7 +35,7 @@ def running(world: World | None = None, *, host: str = "127.0.0.1", **values: An
     """
     world = world or World(**values)
     listener = _listen(host, 0)
-    server = _Threaded(_config(world, has_date=False))  # its Date would stand still: uvicorn's ticks keep it
+    server = _Threaded(_config(world))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="simulator", daemon=True)
     thread.start()
     try:
@@ -125,13 +125,13 @@ async def _serve(server: _Program, listener: socket.socket) -> None:
     await server.serve(sockets=[listener])
 
 
-def _config(world: World, *, has_date: bool = True) -> uvicorn.Config:
+def _config(world: World) -> uvicorn.Config:
     return uvicorn.Config(
         create_app(world),
         ws="none",
         lifespan="on",
         access_log=False,
-        date_header=has_date,
+        date_header=False,  # the answers carry the world's own time
         log_config=None,
         log_level="error",
         timeout_graceful_shutdown=1,

@@ -10,11 +10,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import redis as redis_client
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
 
 from console import embedded_redis
 from seamkeeper import database, migrations
@@ -76,24 +77,39 @@ def postgresql_url() -> Iterator[str]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty, migrated file, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "seamkeeper.db"
+    _migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgresql_url: str) -> str:
+    """The name of an empty, migrated database, to be copied."""
+    name = "migrated"
+    with _administrator(postgresql_url) as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    _migrate(_of(postgresql_url, name))
+    return name
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of an empty, migrated database; each test that asks runs on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path / 'seamkeeper.db'}"
-        _migrate(url)
-        yield url
+        path = tmp_path / "seamkeeper.db"
+        shutil.copy(request.getfixturevalue("migrated_sqlite"), path)
+        yield f"sqlite:///{path}"
         return
-    server = create_engine(request.getfixturevalue("postgresql_url"), isolation_level="AUTOCOMMIT")
-    name = f"test_{os.urandom(6).hex()}"
-    with server.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    url = str(request.getfixturevalue("postgresql_url")).replace("/postgres?", f"/{name}?")
-    _migrate(url)
-    yield url
-    with server.connect() as connection:
+    server: str = request.getfixturevalue("postgresql_url")
+    name, template = f"test_{os.urandom(6).hex()}", request.getfixturevalue("migrated_postgresql")
+    with _administrator(server) as connection:
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy"))
+    yield _of(server, name)
+    with _administrator(server) as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    server.dispose()
 
 
 @pytest.fixture
@@ -117,6 +133,19 @@ def environment(redis_url: str, database_url: str, tmp_path: Path) -> dict[str, 
         "SEAMKEEPER_LOG_FORMAT": "json",
         "SEAMKEEPER_RETRY_DELAYS": "1,1,2,3,5",
     }
+
+
+@contextmanager
+def _administrator(url: str) -> Iterator[Connection]:
+    """A connection that makes and drops databases."""
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+def _of(server: str, name: str) -> str:
+    return server.replace("/postgres?", f"/{name}?")
 
 
 def _migrate(url: str) -> None:

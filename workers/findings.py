@@ -1,4 +1,4 @@
-"""Our findings about a user: opened and cleared with each look, as the plan says."""
+"""Our findings: about a user opened and cleared with each look, as the plan says; and about the service itself."""
 
 from __future__ import annotations
 
@@ -57,3 +57,12 @@ def _open_fields(connection: Connection, acs_user_id: str) -> dict[str, dict[str
         for issue in issues.open_issues(connection, acs_user_id)
         if issue["kind"] == "finding" and issue["code"] in issues.LEFT_TO_A_PERSON
     }
+
+
+def of_the_house(tools: Tools, code: str, message: str | None, detail: Any = None) -> None:
+    """A finding about no user and no access system: open while there is a `message`, told when it is new."""
+    with tools.engine.begin() as connection:
+        if message is None:
+            issues.clear_finding(connection, code)
+        elif issues.raise_finding(connection, code, message=message, detail=detail):
+            notices.issue_raised(tools, kind="finding", code=code, acs_system_id=None, connection=connection)

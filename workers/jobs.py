@@ -16,12 +16,14 @@ from seamkeeper import clock, journal
 from seamkeeper.events import Event, read_event
 from seamkeeper.journal import Arrival
 from seamkeeper.queues import RESYNC_ACCOUNT, RESYNC_ALL, RESYNC_SYSTEM
-from workers import messenger, probe, resync
+from seamkeeper.schedules import Schedules
+from workers import backfill, backfill_spans, findings, messenger, probe, recovery, resync, silence
 from workers.changes import Change
 from workers.failures import attempt, postponable, reason_of
 from workers.interface import toolbox_for
 from workers.reactions import own
 from workers.reconcile import Ask, reconcile
+from workers.schedules import run_of
 from workers.tools import Tools, tools_of_this_process
 from workers.turn import in_turn
 
@@ -42,10 +44,12 @@ def handle_event(*, body: str, received_at: str, source: str, delivery_id: str) 
             journal.settle(connection, event.event_id, "done" if reactions else "ignored")
 
 
-def keep_unreadable(*, name: str, body: str, reason: str, received_at: str, delivery_id: str) -> None:
-    """A body that Seam signed and nobody can read: kept for a person."""
+def keep_unreadable(
+    *, name: str, body: str, reason: str, received_at: str, delivery_id: str, source: str = "webhook"
+) -> None:
+    """A body that came from Seam and nobody can read: kept for a person."""
     tools = tools_of_this_process()
-    arrival = Arrival(clock.parse(received_at), "webhook", delivery_id)
+    arrival = Arrival(clock.parse(received_at), source, delivery_id)
     with tools.engine.begin() as connection:
         journal.write_unreadable(connection, name, body, reason, arrival)
 
@@ -85,6 +89,36 @@ def resync_all(*, name: str, why: str) -> None:
     """All access systems that Seam shows us."""
     tools = tools_of_this_process()
     _resync(tools, "resync_all", RESYNC_ALL, name, lambda: resync.resync_all(tools, why=why))
+
+
+@postponable
+def backfill_by_the_clock() -> None:
+    """Events that no delivery brought, from the checkpoint to Seam's present; then a look whether deliveries come."""
+    tools = tools_of_this_process()
+    with attempt(tools, "backfill"), run_of("backfill", tools.queues):
+        count, is_done = backfill.by_the_clock(tools)
+        silence.compare_clocks(tools)
+        silence.listen(tools, count)
+        if is_done:
+            findings.of_the_house(tools, "redis_forgot", None)
+        else:
+            Schedules(tools.queues).hurry("backfill")
+
+
+@postponable
+def backfill_span(*, name: str) -> None:
+    """The events of a span that a person named; in slices."""
+    tools = tools_of_this_process()
+    with attempt(tools, "backfill_span"):
+        backfill_spans.go_on(tools, name)
+
+
+@postponable
+def recover() -> None:
+    """Redis forgot: everything is asked for again."""
+    tools = tools_of_this_process()
+    with attempt(tools, "recover"), run_of("recover", tools.queues):
+        recovery.recover(tools)
 
 
 @postponable

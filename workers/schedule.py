@@ -24,6 +24,8 @@ from seamkeeper import logs, settings
 from seamkeeper.queues import EVENTS, QUEUES, Keys, Queues
 from seamkeeper.rqjob import Terms
 from workers.schedules import plan_all
+from workers.tools import make_tools
+from workers.watchdog import Watchdog
 
 _TICK = 1.0  # seconds
 _TRY_LOCKS = 5.0  # seconds between tries for locks that another scheduler holds (they live 61 s after its last tick)
@@ -32,8 +34,8 @@ _MAINTENANCE_LOCK_LIVES = 899
 _UNREADABLE_KEPT = 30 * 86400  # seconds
 
 
-def run(told: settings.Settings, stop: threading.Event) -> None:
-    """Ticks until told to stop."""
+def run(told: settings.Settings, stop: threading.Event, watchdog: Watchdog | None = None) -> None:
+    """Ticks until told to stop; the `watchdog` looks after Redis with each tick of the one that acts."""
     log = logs.get()
     redis = Redis.from_url(told.redis_url, socket_timeout=10, socket_connect_timeout=5)
     queues = Queues(redis, keys=Keys(told.redis_key_prefix), terms=Terms(told.job_timeout, told.retry_delays))
@@ -47,6 +49,8 @@ def run(told: settings.Settings, stop: threading.Event) -> None:
                 if EVENTS in scheduler.acquired_locks:  # one acts
                     plan_all(queues, told)
                 tried_at = time.monotonic()
+            if watchdog and EVENTS in scheduler.acquired_locks:
+                watchdog.look()
             scheduler.heartbeat()
             _enqueue(scheduler, redis)
             if is_away:
@@ -121,6 +125,6 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     logs.get().info("scheduler.started")
-    run(told, stop)
+    run(told, stop, Watchdog(make_tools(told)))
     logs.get().info("scheduler.stopped")
     return 0

@@ -37,13 +37,14 @@ class Heard:
     status: int | None = None
     retry_after: timedelta | None = None
     request_id: str | None = None
+    date: datetime | None = None
 
     @classmethod
     def of(cls, response: httpx.Response) -> Heard:
         """From the response, before the SDK looks at it."""
         headers = response.headers
         asked = _wait(headers.get("retry-after"), headers.get("date"))
-        return cls(response.status_code, asked, headers.get("seam-request-id"))
+        return cls(response.status_code, asked, headers.get("seam-request-id"), _moment(headers.get("date")))
 
 
 def translate(what: str, error: Exception, heard: Heard, *, was_cut_short: bool) -> Temporary | Permanent:

@@ -44,14 +44,15 @@ def tools_of_this_process() -> Tools:
     """The tools, from the environment of this process. Raises `ConfigurationError`."""
     with _making:
         if os.getpid() not in _made:
+            told = settings.load()
+            settings.need_seam(told)
             _made.clear()
-            _made[os.getpid()] = make_tools(settings.load())
+            _made[os.getpid()] = make_tools(told)
         return _made[os.getpid()]
 
 
 def make_tools(told: settings.Settings) -> Tools:
-    """Opens nothing yet: every part connects at its first use."""
-    settings.need_seam(told)
+    """Opens nothing yet: every part connects at its first use. The scheduler, which calls nobody, needs no key."""
     logs.configure(told.log_format)
     redis = Redis.from_url(told.redis_url, socket_timeout=10, socket_connect_timeout=5, max_connections=_CONNECTIONS)
     queues = Queues(redis, keys=Keys(told.redis_key_prefix), terms=Terms(told.job_timeout, told.retry_delays))

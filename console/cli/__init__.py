@@ -29,6 +29,7 @@ COMMANDS = {
     "events": ("events", "The events: list, show."),
     "notices": ("notices", "What people were told outside of the console: list, test."),
     "sync": ("sync", "Read users again now, and repair what drifted."),
+    "backfill": ("backfill", "Fetch the events that no delivery brought."),
     "send": ("send", "Sign a sample event and post it to the receiver."),
     "health": ("health", "For health checks: exit 0 when the part is well."),
 }

@@ -54,6 +54,11 @@ def an_instant(value: str) -> datetime:
         raise click.BadParameter(f"{value!r} is no time, such as 2026-12-24T18:00 or 2026-12-24T18:00Z.") from None
 
 
+def a_moment(value: str) -> datetime:
+    """A time, or so long ago: `an_instant` or `a_duration`."""
+    return clock.now() - a_duration(value) if _DURATION.fullmatch(value) else an_instant(value)
+
+
 def until_options(command: _Command) -> _Command:
     """`--for` and `--until`, for `chosen_until`."""
     given = click.option("--until", "until", type=an_instant, metavar="TIME", help="Such as 2026-12-24T18:00Z.")

@@ -96,6 +96,29 @@ MEANINGS: Mapping[str, Meaning] = {
         "If they were deleted on purpose, `seamkeeper sync` them; else ask Seam's support.",
         "Perhaps",
     ),
+    "webhook_silent": Meaning(
+        "Events happened at Seam, and for longer than SEAMKEEPER_SILENCE_MINUTES no delivery came. The backfill brings "
+        "them, late. Svix disables an endpoint after five days of failures, and tells only Seam.",
+        "Look at Seam Console, Developer, Webhooks: is it enabled, is the address right? Then `seamkeeper register`, "
+        'and "Recover failed messages" there.',
+        "No",
+    ),
+    "clock_skew": Meaning(
+        "The clock of this machine and Seam's differ by more than a minute. From five minutes on every signature is "
+        "refused.",
+        "Set the clock of the machines right (NTP).",
+        "No",
+    ),
+    "redis_unsafe": Meaning(
+        "Redis may lose what was accepted: it evicts keys, keeps nothing on disk, or cannot write.",
+        "Set what the message names in redis.conf, or choose a plan of your provider that keeps data.",
+        "No",
+    ),
+    "redis_forgot": Meaning(
+        "Redis was emptied, replaced or set back to an older state. Events are fetched and users compared anew.",
+        "Nothing; it ends by itself. Find out why Redis lost its data.",
+        "Yes, by itself",
+    ),
     "circuit_open": Meaning(
         "Calls about the users of this access system keep failing. They wait.",
         "Look at the access system; they go on by themselves when it answers.",

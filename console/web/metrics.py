@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from console.web import seam_metrics, work
+from console.web import clock_metrics, seam_metrics, work
 from console.web.rendering import product_version
 from console.web.state import Console, console_of, part
 from seamkeeper import issues, mirror, systems
@@ -24,6 +24,11 @@ from seamkeeper.queues import Keys
 # the first of two may hold colons itself.
 COUNTERS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "webhook_requests": ("seamkeeper_webhook_requests", "Requests at the webhook door, by what became", ("outcome",)),
+    "backfilled_events": (
+        "seamkeeper_backfilled_events",
+        "Events that a backfill had to bring, or met as known to Redis",
+        ("outcome",),
+    ),
     "event_attempts": ("seamkeeper_event_attempts", "Tries to handle an event or a change", ("event_type", "outcome")),
     "user_attempts": ("seamkeeper_user_attempts", "Tries to reconcile a user", ("outcome",)),
     "own_attempts": ("seamkeeper_own_attempts", "Tries of reactions of your own", ("function", "outcome")),
@@ -68,6 +73,8 @@ class _Scrape(Collector):
         counters = cast(dict[bytes, bytes], redis.hgetall(keys.counters()))
         yield from _counters(counters)
         yield from seam_metrics.durations(counters)
+        yield from clock_metrics.last_event(counters)
+        yield from clock_metrics.schedules(cast(dict[bytes, bytes], redis.hgetall(keys.clock())))
         yield from seam_metrics.limits(redis, keys)
         yield from _queues(work.queue_states(redis))
         yield _workers(work.workers(redis))
@@ -76,6 +83,7 @@ class _Scrape(Collector):
         with self.console.reading() as connection:
             counts, codes = mirror.count_users(connection), issues.count_open(connection)
             yield seam_metrics.disconnected(systems.disconnected(connection))
+            yield from clock_metrics.gaps(connection)
         yield from _users(counts)
         found = GaugeMetricFamily("seamkeeper_user_issues", "Codes present on users", labels=["code"])
         for code, count in codes.items():

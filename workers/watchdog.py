@@ -1,0 +1,123 @@
+"""Does Redis still hold what it held? An epoch key shows an emptied or replaced one, a beat one that was set back.
+
+The scheduler that acts looks each second. What it knows stands in SQL (checkpoint `epoch`), so a Redis that forgot is
+noticed without a restart, and also when everything was restarted at once. Then the `recover` job looks at everything
+anew (workers/recovery.py). Once a minute it asks whether Redis is set up to keep what was accepted.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from seamkeeper import checkpoints, clock, database, issues, logs
+from seamkeeper.queues import EVENTS, RECOVER
+from seamkeeper.redis_checks import facts_of, problems_of
+from seamkeeper.schedules import Schedules
+from workers import findings
+from workers.backfill import CHECKPOINT
+from workers.tools import Tools
+
+EPOCH = "epoch"
+_BEAT_KEPT = 30.0  # seconds between writings of the beat to SQL
+_CHECKED = 60.0
+_LOST = {
+    "emptied": "Redis came back empty, or is another one",
+    "set back": "Redis came back with an older state",
+    "restarted": "Redis was restarted",
+}
+
+
+class Watchdog:
+    """One per scheduler process; only the one that acts looks."""
+
+    def __init__(self, tools: Tools) -> None:
+        self._tools, self._redis = tools, tools.queues.redis
+        self._key = tools.queues.keys.epoch()
+        self._known: dict[str, Any] = {}
+        self._is_read = False
+        self._beat_kept_at = self._checked_at = -_CHECKED
+
+    def look(self) -> None:
+        """One look; what Redis lost leads to a recovery. A database that is away is asked again the next time."""
+        try:
+            self._look()
+        except SQLAlchemyError as error:
+            self._is_read = False
+            logs.get().warning("watchdog.database_is_away", error=type(error).__name__)
+
+    def _look(self) -> None:
+        if not self._is_read or self._known.get("recovering"):
+            with database.reading(self._tools.engine) as connection:
+                self._known = checkpoints.read(connection, EPOCH) or {}
+            self._is_read = True
+        run_id, found = str(self._redis.info("server").get("run_id", "")), self._redis.hgetall(self._key)
+        epoch, beat = found.get(b"id", b"").decode(), int(found.get(b"beat", 0))
+        what = _what_happened(self._known, epoch, beat, run_id)
+        if what or not self._known:
+            self._begin_anew(what, epoch, run_id, last_seen_at=found.get(b"at", b"").decode())
+        beat = self._beat()
+        self._keep_beat(beat)
+        if self._known.get("recovering"):
+            Schedules(self._tools.queues).plan("recover", RECOVER, EVENTS, every=self._tools.settings.maintenance)
+        if time.monotonic() - self._checked_at > _CHECKED:
+            self._checked_at = time.monotonic()
+            self._check_redis()
+
+    def _begin_anew(self, what: str | None, epoch: str, run_id: str, *, last_seen_at: str) -> None:
+        """SQL first: whoever is killed between the two writes finds again that something happened."""
+        at = clock.now()
+        if what == "emptied" or not epoch:
+            epoch = uuid.uuid4().hex
+        self._known = {"id": epoch, "run_id": run_id, "beat": 0, "recovering": what, "since": clock.iso(at)}
+        with self._tools.engine.begin() as connection:
+            if what in ("emptied", "set back"):
+                is_empty = what == "emptied" or not last_seen_at
+                _look_back(connection, at - self._tools.settings.dedupe if is_empty else clock.parse(last_seen_at))
+                issues.raise_finding(connection, "redis_forgot", message=_LOST[what], detail={"since": clock.iso(at)})
+            checkpoints.write(connection, EPOCH, self._known)
+        self._redis.hset(self._key, "id", epoch)
+        if what:
+            logs.get().warning("redis.forgot" if what != "restarted" else "redis.restarted", what=_LOST[what])
+
+    def _beat(self) -> int:
+        with self._redis.pipeline() as pipeline:
+            pipeline.hincrby(self._key, "beat", 1)
+            pipeline.hset(self._key, "at", clock.iso(clock.now()))
+            return int(pipeline.execute()[0])
+
+    def _keep_beat(self, beat: int) -> None:
+        """In memory each time, in SQL now and then: both are compared with what Redis says next."""
+        self._known["beat"] = beat
+        if time.monotonic() - self._beat_kept_at > _BEAT_KEPT:
+            self._beat_kept_at = time.monotonic()
+            with self._tools.engine.begin() as connection:
+                known = checkpoints.read(connection, EPOCH) or {}
+                if known.get("id") == self._known["id"]:  # the job may have ended the recovery meanwhile
+                    checkpoints.write(connection, EPOCH, known | {"beat": beat})
+
+    def _check_redis(self) -> None:
+        problems = [each.what for each in problems_of(facts_of(self._redis))]
+        findings.of_the_house(self._tools, "redis_unsafe", "; ".join(problems) or None, {"problems": problems})
+
+
+def _what_happened(known: dict[str, Any], epoch: str, beat: int, run_id: str) -> str | None:
+    if not known:  # the first start of all
+        return None
+    if epoch != known["id"]:
+        return "emptied"
+    if beat < known["beat"]:
+        return "set back"
+    return "restarted" if run_id != known["run_id"] else None
+
+
+def _look_back(connection: Connection, until: datetime) -> None:
+    """What was queued after this moment may be lost: the watermarks of the backfill go back to it."""
+    for name, known in checkpoints.read_all(connection, CHECKPOINT).items():
+        if clock.parse(known["until"]) > until:
+            checkpoints.write(connection, CHECKPOINT + name, known | {"until": clock.iso(until)})
