@@ -139,6 +139,13 @@ def open_issues(connection: Connection, acs_user_id: str) -> list[dict[str, Any]
     return [_as_json(row) for row in rows]
 
 
+def of_the_house(connection: Connection) -> list[dict[str, Any]]:
+    """Open findings about no user and no access system but the service itself, oldest first."""
+    is_one = issues.c.acs_user_id.is_(None) & issues.c.acs_system_id.is_(None) & issues.c.cleared_at.is_(None)
+    rows = connection.execute(select(issues).where(is_one).order_by(issues.c.issue_id)).mappings()
+    return [_as_json(row) for row in rows]
+
+
 def open_codes(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str, list[str]]:
     """acs_user_id -> the codes open on that user, for the users of one page; those without any are left out."""
     is_theirs = issues.c.acs_user_id.in_(acs_user_ids) & issues.c.cleared_at.is_(None)

@@ -18,6 +18,8 @@ def main() -> int:
         if options.what == "scheduler":
             from workers import schedule
 
+            _check_redis(settings.load())
+
             return schedule.main()
         return _work(options)
     except ConfigurationError as error:
@@ -29,6 +31,7 @@ def _work(options: argparse.Namespace) -> int:
     told = settings.load()
     settings.need_seam(told)
     logs.configure(told.log_format)
+    _check_redis(told)
     unknown = sorted(set(options.queues) - set(QUEUES))
     if unknown:
         raise ConfigurationError([f"There is no queue {', '.join(unknown)}; there are {', '.join(QUEUES)}."])
@@ -47,6 +50,18 @@ def _work(options: argparse.Namespace) -> int:
     return Supervisor(
         told, options.queues, processes=options.processes, concurrency=options.concurrency, burst=options.burst
     ).run()
+
+
+def _check_redis(told: settings.Settings) -> None:
+    from redis import Redis
+
+    from seamkeeper import redis_checks
+
+    redis = Redis.from_url(told.redis_url, socket_timeout=2, socket_connect_timeout=2)
+    refusal = redis_checks.refusal(redis)
+    redis.close()
+    if refusal:
+        raise ConfigurationError([f"REDIS_URL: {refusal}."])
 
 
 def _options() -> argparse.Namespace:

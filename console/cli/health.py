@@ -45,11 +45,29 @@ def health_command(
                 checks[f"the workers of this host (queue {', '.join(silent)})"] = not silent
             if scheduler:
                 checks["the scheduler"] = bool(redis.exists(keys.scheduler_lock(EVENTS)))
+        if scheduler:
+            _say_what_it_found(told)
     if not checks:
         raise click.UsageError("Name at least one part: --receiver URL, --console URL, --worker, --scheduler.")
     for name in (name for name, is_well in checks.items() if not is_well):
         click.echo(f"Not well: {name}.", err=True)
     return 0 if all(checks.values()) else 1
+
+
+def _say_what_it_found(told: settings.Settings) -> None:
+    """Details, which make nothing unready: an orchestrator that restarts the scheduler would mend none of them."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from console.cli.parts import open_database
+    from seamkeeper import database, issues
+
+    try:
+        with open_database(told) as engine, database.reading(engine) as connection:
+            found = issues.of_the_house(connection)
+    except SQLAlchemyError:
+        return
+    for issue in found:
+        click.echo(f"Found: {issue['code']}: {issue['message']}.", err=True)
 
 
 def _answers(url: str) -> bool:

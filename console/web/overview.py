@@ -10,9 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from console.web import work
+from console.web.meanings import MEANINGS
 from console.web.rendering import page
 from console.web.state import Console, console_of, part
-from seamkeeper import clock, journal, mirror
+from seamkeeper import clock, issues, journal, mirror
 
 _HOUR = timedelta(minutes=60)
 _LATEST, _ATTENTION = 8, 8
@@ -30,6 +31,7 @@ class Kept:
     healths: dict[str, int]
     users: int
     attention: list[dict[str, Any]]
+    house: list[dict[str, Any]]
 
     @property
     def is_first_run(self) -> bool:
@@ -64,7 +66,15 @@ def overview(request: Request) -> Response:
     """GET /"""
     console = console_of(request)
     kept, working = part(lambda: _kept(console)), part(lambda: _working(console))
-    return page(request, "overview.html", kept=kept, working=working, statuses=journal.STATUSES, can_be_live=True)
+    return page(
+        request,
+        "overview.html",
+        meanings=MEANINGS,
+        kept=kept,
+        working=working,
+        statuses=journal.STATUSES,
+        can_be_live=True,
+    )
 
 
 def _kept(console: Console) -> Kept:
@@ -80,6 +90,7 @@ def _kept(console: Console) -> Kept:
             healths=_sum(users, 1, mirror.HEALTHS),
             users=sum(count for (_, health), count in users.items() if health != "deleted"),
             attention=mirror.needing_attention(connection, limit=_ATTENTION),
+            house=issues.of_the_house(connection),
         )
 
 

@@ -14,7 +14,8 @@ from console.web.rendering import page
 from console.web.state import console_of, part
 from seamkeeper.errors import UnreadableEvent
 from seamkeeper.events import read_event
-from seamkeeper.queues import HANDLE_EVENT, QUEUES
+from seamkeeper.queues import HANDLE_EVENT, QUEUES, Keys
+from seamkeeper.schedules import Planned, planned
 
 # Of a job's arguments only these are shown: a body belongs to the page of its event, where it is looked for.
 _SHOWN = ("acs_user_id", "acs_system_id", "name", "why", "source", "step", "received_at", "delivery_id")
@@ -31,7 +32,12 @@ def queues(request: Request) -> Response:
         queues=part(lambda: work.queue_states(redis)),
         workers=part(lambda: work.workers(redis)),
         paused=part(lambda: work.is_paused(redis)),
+        schedules=part(lambda: _schedules(redis, console_of(request).settings.redis_key_prefix)),
     )
+
+
+def _schedules(redis: Any, prefix: str) -> list[Planned]:
+    return planned(redis.hgetall(Keys(prefix).clock()))
 
 
 def registry(request: Request) -> Response:

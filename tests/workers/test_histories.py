@@ -39,7 +39,7 @@ class House:
         """As the receiver queues it, without the dedupe: duplicates get through."""
         kind, name = str(payload["event_type"]), f"{payload['event_id']}-{os.urandom(4).hex()}"
         job = event_job(name, kind, body_of(payload).decode(), received_at=clock.now(), source="webhook", delivery="m")
-        self.tools.queues._ask_once(f"mark:{name}", job, queue="events", delay=None)
+        self.tools.queues.ask_once(f"mark:{name}", job, queue="events", delay=None)
 
     def standing(self, acs_user_id: str) -> mirror.Standing:
         with self.tools.engine.begin() as connection:
