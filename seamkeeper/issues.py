@@ -25,6 +25,10 @@ FINDINGS = {
     "recreate_wanted": "The user is gone and still desired: a person decides whether to make a new one",
     "recreate_unclear": "A new user was asked for and the answer was lost: a person looks whether there is one",
     "too_many_missing": "Many users of the access system are missing at once: nothing was done about them",
+    "webhook_missing": "No webhook at Seam has our address: no event reaches us",
+    "webhook_narrowed": "Our webhook at Seam does not bring all event types that we react to",
+    "webhook_duplicated": "Several webhooks at Seam have our address: each event comes several times",
+    "webhook_secret_unknown": "Seam signs for our address with a secret that we do not have",
     "circuit_open": "Calls about the users of this access system keep failing: they wait",
 }
 

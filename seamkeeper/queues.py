@@ -33,6 +33,7 @@ RESYNC_ALL = "workers.jobs.resync_all"
 RUN_OWN_REACTION = "workers.jobs.run_own_reaction"
 SEND_NOTICE = "workers.jobs.send_notice"
 PROBE_SYSTEM = "workers.jobs.probe_system"
+CHECK_REGISTRATION = "workers.jobs.check_registration"
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,11 +95,13 @@ def create_webhook(world: World, params: Json, base: str) -> Json:
 
 
 def get_webhook(world: World, params: Json, base: str) -> Json:
-    return {"webhook": shapes.webhook(_webhook(world, params))}
+    return {"webhook": shapes.webhook(_webhook(world, params), has_secret=world.settings.has_secrets)}
 
 
 def list_webhooks(world: World, params: Json, base: str) -> Json:
-    return {"webhooks": [shapes.webhook(webhook) for webhook in world.webhooks.values()]}
+    return {
+        "webhooks": [shapes.webhook(each, has_secret=world.settings.has_secrets) for each in world.webhooks.values()]
+    }
 
 
 def update_webhook(world: World, params: Json, base: str) -> Json:

@@ -16,12 +16,13 @@ from seamkeeper import clock, journal
 from seamkeeper.events import Event, read_event
 from seamkeeper.journal import Arrival
 from seamkeeper.queues import RESYNC_ACCOUNT, RESYNC_ALL, RESYNC_SYSTEM
-from workers import messenger, probe, resync
+from workers import messenger, probe, registration, resync
 from workers.changes import Change
 from workers.failures import attempt, postponable, reason_of
 from workers.interface import toolbox_for
 from workers.reactions import own
 from workers.reconcile import Ask, reconcile
+from workers.schedules import run_of
 from workers.tools import Tools, tools_of_this_process
 from workers.turn import in_turn
 
@@ -120,6 +121,14 @@ def probe_system(*, name: str, why: str) -> None:
     with attempt(tools, "probe_system"):
         tools.queues.probe_begins(name, job_id=job.id if job else "")
         probe.probe_system(tools, name, why=why)
+
+
+@postponable
+def check_registration() -> None:
+    """Is our webhook at Seam as it must be?"""
+    tools = tools_of_this_process()
+    with run_of("registration", tools.queues), attempt(tools, "check_registration"):
+        registration.check(tools)
 
 
 def _resync(tools: Tools, job_name: str, function: str, name: str, look: Callable[[], int]) -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from redis.exceptions import RedisError
 
-from seamkeeper.queues import Queues
+from seamkeeper.queues import CHECK_REGISTRATION, RESYNC, Queues
 from seamkeeper.schedules import Schedules
 from seamkeeper.settings import Settings
 
@@ -27,7 +27,12 @@ class Schedule:
     every: Callable[[Settings], timedelta | None]
 
 
-SCHEDULES: tuple[Schedule, ...] = ()
+_HOUR = timedelta(hours=1)
+
+SCHEDULES: tuple[Schedule, ...] = (
+    # a webhook that somebody removed or narrowed tells nobody: Seam just delivers no more
+    Schedule("registration", CHECK_REGISTRATION, RESYNC, lambda told: None if told.register == "off" else _HOUR),
+)
 
 
 def plan_all(queues: Queues, told: Settings) -> None:
