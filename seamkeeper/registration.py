@@ -28,11 +28,13 @@ _PORTS = {"http": 80, "https": 443}
 @dataclass(frozen=True, slots=True)
 class Registration:
     """Times are ISO 8601 in UTC. `state` is `ok`, `unconfigured` or a key of FINDING_OF, None before a look; the
-    `sentence` says the same to people; `event_types` are those that were asked for."""
+    `sentence` says the same to people; `event_types` are those that were asked for, `not_offered` those
+    that somebody here reacts to and Seam does not take: nobody need be told of them each hour."""
 
     url: str = ""
     webhook_id: str | None = None
     event_types: tuple[str, ...] = ()
+    not_offered: tuple[str, ...] = ()
     registered_at: str | None = None
     checked_at: str | None = None
     state: str | None = None
@@ -43,12 +45,13 @@ def read(connection: Connection) -> Registration:
     """As it was written last; an empty one before."""
     kept = checkpoints.read(connection, _NAME) or {}
     known = {each.name: kept[each.name] for each in fields(Registration) if each.name in kept}
-    return Registration(**{**known, "event_types": tuple(known.get("event_types", ()))})
+    lists = {name: tuple(known.get(name, ())) for name in ("event_types", "not_offered")}
+    return Registration(**{**known, **lists})
 
 
 def write(connection: Connection, value: Registration) -> None:
     """Over what stands there."""
-    checkpoints.write(connection, _NAME, {**asdict(value), "event_types": list(value.event_types)})
+    checkpoints.write(connection, _NAME, asdict(value))
 
 
 def is_same_place(url: str, other: str) -> bool:

@@ -105,7 +105,10 @@ def list_webhooks(world: World, params: Json, base: str) -> Json:
 
 
 def update_webhook(world: World, params: Json, base: str) -> Json:
-    _webhook(world, params).event_types = params["event_types"]
+    webhook = _webhook(world, params)
+    if world.settings.unknown_types & set(params["event_types"]):
+        raise invalid({"event_types": ["Invalid event types"]})
+    webhook.event_types = params["event_types"]
     return {}
 
 

@@ -9,19 +9,22 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from seamkeeper import clock, database, registration, settings
 from seamkeeper.errors import ConfigurationError, Permanent, Temporary
-from seamkeeper.registration import PATH
+from seamkeeper.registration import PATH, Registration
 from workers.reactions import load_table
-from workers.registration import create
+from workers.registration import complete, create
 from workers.seam_api import SeamApi
 from workers.seam_errors import NoAnswer
 from workers.secret_place import NAME, Place, place_of
@@ -44,6 +47,7 @@ class Done:
     webhook_id: str | None = None
     event_types: list[str] = field(default_factory=list)
     added: list[str] = field(default_factory=list)
+    not_offered: list[str] = field(default_factory=list)
     duplicates: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     kept: str = "not_asked_for"
@@ -84,7 +88,10 @@ def _run(options: argparse.Namespace, told: settings.Settings) -> int:
         raise WrongUse("--remove-duplicates needs --yes where nobody can be asked.")
     seam = SeamApi(told, count=lambda fields: None)
     try:
-        done = _register(seam, options, place, url, wanted)
+        known = _known(told)
+        refused = set(known.not_offered) if registration.is_same_place(known.url, url) else set()
+        done = _register(seam, options, place, url, wanted - refused)
+        done.not_offered = sorted({*done.not_offered, *refused})
         _settle_duplicates(seam, options, done)
     finally:
         seam.close()
@@ -100,7 +107,7 @@ def _register(seam: SeamApi, options: argparse.Namespace, place: Place, url: str
     done = Done(url, dry_run=options.dry_run, secret_file=str(place.file) if place.file else None)
     found = ours(map(Webhook.of, seam.webhooks()), url, secrets=place.known)
     if not found:
-        return _make(seam, options, place, done, asked)
+        return _make(seam, options, place, done, asked, wanted)
     webhook = found[0]
     done.webhook_id, done.outcome = webhook.webhook_id, "adopted"
     done.duplicates = [each.webhook_id for each in found[1:]]
@@ -110,7 +117,9 @@ def _register(seam: SeamApi, options: argparse.Namespace, place: Place, url: str
     if done.added:
         done.outcome, done.event_types = "completed", completed(webhook, done.added)
         if not options.dry_run:
-            seam.update_webhook(webhook.webhook_id, done.event_types)
+            done.not_offered = complete(seam, webhook, done.added)
+            done.added = [each for each in done.added if each not in done.not_offered]
+            done.event_types = [each for each in done.event_types if each not in done.not_offered]
     if webhook.url != url:
         _say(f"Seam has it as {webhook.url}, and an address cannot be changed there."
              + (f" The receiver answers 404 to the slash at its end: remove {webhook.webhook_id} in Seam Console and "
@@ -120,7 +129,9 @@ def _register(seam: SeamApi, options: argparse.Namespace, place: Place, url: str
     return done
 
 
-def _make(seam: SeamApi, options: argparse.Namespace, place: Place, done: Done, asked: frozenset[str]) -> Done:
+def _make(
+    seam: SeamApi, options: argparse.Namespace, place: Place, done: Done, asked: frozenset[str], wanted: frozenset[str]
+) -> Done:
     done.event_types = sorted(asked)
     if not options.dry_run:
         if not place.is_any:
@@ -131,7 +142,7 @@ def _make(seam: SeamApi, options: argparse.Namespace, place: Place, done: Done, 
         except OSError as error:
             raise WrongUse(f"{place.file} cannot take the secret: {error}") from error
         made = create(seam, done.url, done.event_types, lambda secret: _keep(place, secret, done))
-        done.webhook_id = made.webhook_id
+        done.webhook_id, done.not_offered = made.webhook_id, lacks(made, wanted)  # "all" may be a list at Seam
     return done
 
 
@@ -162,18 +173,39 @@ def _settle_duplicates(seam: SeamApi, options: argparse.Namespace, done: Done) -
             done.removed.append(webhook_id)
 
 
+def _known(told: settings.Settings) -> Registration:
+    """What an earlier call or look found out; nothing where there is no database."""
+    try:
+        with _database(told) as connection:
+            return registration.read(connection) if connection is not None else Registration()
+    except (SQLAlchemyError, OSError, ValueError):
+        return Registration()
+
+
+@contextmanager
+def _database(told: settings.Settings) -> Iterator[Connection | None]:
+    """A transaction; None where an SQLite file would have to be made: nobody asked for a database here."""
+    path = make_url(told.database_url)
+    if path.get_backend_name() == "sqlite" and not Path(path.database or "").exists():
+        yield None
+        return
+    engine = database.open_engine(told.database_url)
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
 def _remember(told: settings.Settings, done: Done) -> bool:
     """For the hourly look; a database that is not there is no reason to fail."""
+    now: dict[str, Any] = {"url": done.url, "webhook_id": done.webhook_id, "registered_at": clock.iso(clock.now())}
+    types: dict[str, Any] = {"event_types": tuple(done.event_types), "not_offered": tuple(done.not_offered)}
     try:
-        path = make_url(told.database_url)
-        if path.get_backend_name() == "sqlite" and not Path(path.database or "").exists():
-            return False  # nobody asked for a database here
-        engine = database.open_engine(told.database_url)
-        with engine.begin() as connection:
-            known, types = registration.read(connection), tuple(done.event_types)
-            now = replace(known, url=done.url, webhook_id=done.webhook_id, event_types=types)
-            registration.write(connection, replace(now, registered_at=clock.iso(clock.now())))
-        engine.dispose()
+        with _database(told) as connection:
+            if connection is None:
+                return False
+            registration.write(connection, replace(registration.read(connection), **types, **now))
     except (SQLAlchemyError, OSError, ValueError):
         return False
     return True
@@ -192,6 +224,8 @@ def _tell(options: argparse.Namespace, done: Done, told: settings.Settings) -> N
              "completed": f"added {', '.join(done.added)} to the webhook"}  # fmt: skip
     _say(f"{would} {words[done.outcome]}{f' {done.webhook_id}' if done.webhook_id else ''}, {done.url}, "
          f"event types {', '.join(done.event_types)}.")  # fmt: skip
+    if done.not_offered:
+        _say(f"Seam does not offer {', '.join(done.not_offered)}, which somebody here reacts to.")
     if done.removed:
         _say(f"Removed {', '.join(done.removed)}.")
     if done.dry_run:

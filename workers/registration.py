@@ -5,7 +5,7 @@ Duplicates are never removed here: which of them somebody else lives on, only a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -59,7 +59,7 @@ def check(tools: Tools) -> None:
     look = _look(tools, url, known)
     done = ""
     if told.register == "repair" and set(look.states) - {"duplicated"}:
-        done = _repair(tools, look, known)
+        done, known = _repair(tools, look, known)
         look = _look(tools, url, known)  # accepted is not applied
     _keep(tools, known, look, done)
 
@@ -84,11 +84,30 @@ def create(seam: SeamApi, url: str, event_types: list[str], keep: Callable[[str]
     return made
 
 
+def complete(seam: SeamApi, webhook: Webhook, lacking: Sequence[str]) -> list[str]:
+    """Adds event types to a webhook; gives those that Seam does not offer. One of them refuses the whole update (the
+    fake does: `invalid_event_types`), so after such a refusal they are added one at a time."""
+    try:
+        seam.update_webhook(webhook.webhook_id, completed(webhook, lacking))
+        return []
+    except Permanent as error:
+        if "event_type" not in str(error):
+            raise
+    refused = []
+    for each in lacking:
+        try:
+            seam.update_webhook(webhook.webhook_id, completed(webhook, [each]))
+            webhook = replace(webhook, event_types=(*webhook.event_types, each))
+        except Permanent:
+            refused.append(each)
+    return refused
+
+
 def _look(tools: Tools, url: str, known: Registration) -> Look:
     secrets = _secrets(tools)
     listed = map(Webhook.of, tools.seam.webhooks())
     found = ours(listed, url, secrets=secrets, webhook_id=known.webhook_id)
-    lacking = lacks(found[0], wanted_types(tools.table)) if found else []
+    lacking = lacks(found[0], wanted_types(tools.table) - set(known.not_offered)) if found else []
     return Look(url, found, lacking, bool(found and secrets and found[0].secret and found[0].secret not in secrets))
 
 
@@ -103,8 +122,8 @@ def _secrets(tools: Tools) -> tuple[str, ...]:
         return told.webhook_secrets
 
 
-def _repair(tools: Tools, look: Look, known: Registration) -> str:
-    """What was done, or why not, as a sentence."""
+def _repair(tools: Tools, look: Look, known: Registration) -> tuple[str, Registration]:
+    """What was done, or why not, as a sentence; and what is known now."""
     try:
         return _mend(tools, look, known)
     except (OSError, ValueError) as error:
@@ -112,28 +131,33 @@ def _repair(tools: Tools, look: Look, known: Registration) -> str:
     except Permanent as error:
         reason = str(error)
     logs.get().warning("registration.not_repaired", states=look.states, reason=reason)
-    return f"It was not repaired: {reason}."
+    return f"It was not repaired: {reason}.", known
 
 
-def _mend(tools: Tools, look: Look, known: Registration) -> str:
+def _mend(tools: Tools, look: Look, known: Registration) -> tuple[str, Registration]:
     file, wanted, done = tools.settings.webhook_secret_file, wanted_types(tools.table), []
     if not look.found:
         if file is None:
-            return "It was not made again: SEAM_WEBHOOK_SECRET_FILE names no file, and its new secret would be lost."
+            reason = "SEAM_WEBHOOK_SECRET_FILE names no file, and its new secret would be lost"
+            return f"It was not made again: {reason}.", known
         secret_file.check_writable(file)
         if _look(tools, look.url, known).found:  # somebody was quicker; never two
-            return ""
+            return "", known
         types = [ALL] if ALL in known.event_types or not known.event_types else sorted({*known.event_types, *wanted})
         made = create(tools.seam, look.url, types, lambda secret: secret_file.put(file, secret))
-        return _did(f"It was missing and was made again ({made.webhook_id}); its secret stands in {file}.", "created")
+        done.append(_did(f"It was missing and was made again ({made.webhook_id}).", "created"))
+        return done[0], replace(known, not_offered=tuple(lacks(made, wanted)))
     webhook = look.found[0]
     if look.lacking:
-        tools.seam.update_webhook(webhook.webhook_id, completed(webhook, wanted))
-        done.append(_did(f"It lacked {', '.join(look.lacking)}, which were added.", "updated"))
+        refused = complete(tools.seam, webhook, look.lacking)
+        known = replace(known, not_offered=tuple(sorted({*known.not_offered, *refused})))
+        added = ", ".join(each for each in look.lacking if each not in refused)
+        done.append(_did(f"Event types were added: {added or 'none'}.", "updated"))
+        done += [f"Seam does not offer {', '.join(refused)}."] if refused else []
     if look.is_secret_unknown and file is not None:
         secret_file.put(file, webhook.secret)
         done.append(_did(f"Its secret was not ours and now stands in {file}.", "secret_taken"))
-    return " ".join(done)
+    return " ".join(done), known
 
 
 def _did(sentence: str, what: str) -> str:

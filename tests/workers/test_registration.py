@@ -43,7 +43,7 @@ def sim(sim: Running) -> Iterator[Running]:
     sim.world.add_webhook(OTHERS)
     yield sim
     sim.world.webhooks.clear()
-    sim.world.settings.has_secrets = True
+    sim.world.settings.has_secrets, sim.world.settings.unknown_types = True, set()
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ def test_a_narrowed_webhook_is_completed_in_repair(configured: Configure, sim: R
 
     assert sorted(webhook.event_types) == sorted([*ALL_OURS, "lock.locked"])
     assert (findings(floor), kept(floor).state) == ({}, "ok")
-    assert "which were added" in kept(floor).sentence
+    assert "Event types were added: " in kept(floor).sentence
 
 
 def test_what_our_reactions_want_are_events_of_seam() -> None:
@@ -183,6 +183,22 @@ def test_a_refused_update_stays_open_with_its_reason(configured: Configure, sim:
     check(floor.tools)
 
     assert "It was not repaired: POST /webhooks/update: 400" in findings(floor)["webhook_narrowed"]["message"]
+
+
+def test_a_type_that_seam_does_not_offer_stops_no_other(configured: Configure, sim: Running) -> None:
+    """Seam refuses the whole update for it: the others are added one at a time, and it is told once, not each hour."""
+    webhook = sim.world.add_webhook(URL, ["acs_credential.issued", "acs_credential.deleted"], secret=SECRET)
+    sim.world.settings.unknown_types = {"acs_user.created"}
+    floor = configured(register="repair")
+
+    check(floor.tools)
+
+    assert set(ALL_OURS) - set(webhook.event_types) == {"acs_user.created"}
+    assert (findings(floor), kept(floor).state) == ({}, "ok")
+    assert "Seam does not offer acs_user.created" in kept(floor).sentence
+    sim.world.requests.clear()
+    check(floor.tools)
+    assert (sim.world.requests.list("/webhooks/update"), kept(floor).state) == ([], "ok")
 
 
 def test_duplicates_are_said_and_never_removed(configured: Configure, sim: Running) -> None:
