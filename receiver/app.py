@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from receiver.health import live, ready
 from receiver.intake import Intake
-from receiver.signature import Verifier
+from receiver.keyring import Keyring
 from receiver.state import State
 from receiver.tally import Tally
 from receiver.webhook import receive
@@ -61,7 +61,8 @@ def _open(told: settings.Settings) -> State:
         told.redis_url, socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0)
     )
     tally = Tally(client, Keys(told.redis_key_prefix))
-    return State(told, client, Verifier(told.webhook_secrets), Intake(client, told), tally)
+    keyring = Keyring(told.webhook_secrets, told.webhook_secret_file)
+    return State(told, client, keyring, Intake(client, told), tally)
 
 
 def _refuse(request: Request, error: Exception) -> Response:

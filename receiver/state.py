@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from receiver.intake import Intake
-from receiver.signature import Verifier
+from receiver.keyring import Keyring
 from receiver.tally import Tally
 from seamkeeper.settings import Settings
 
@@ -17,7 +17,7 @@ class State:
 
     settings: Settings
     redis: Any
-    verifier: Verifier
+    keyring: Keyring
     intake: Intake
     tally: Tally
     is_draining: bool = False

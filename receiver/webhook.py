@@ -33,7 +33,7 @@ async def receive(request: Request) -> Response:
     proof = proof_of(request.scope["headers"])
     try:
         body = await _read(request, state.settings.max_body_bytes)
-        state.verifier.verify(proof, body)
+        state.keyring.verify(proof, body)
     except TooLarge:
         return _refuse(request, proof, 413, "too_large", headers=_CLOSE)
     except NotProven:

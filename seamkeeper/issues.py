@@ -29,6 +29,10 @@ FINDINGS = {
     "clock_skew": "Our clock and Seam's differ: signatures are refused from five minutes on",
     "redis_unsafe": "Redis is not set up to keep what was accepted",
     "redis_forgot": "Redis lost what it held: everything is looked at anew",
+    "webhook_missing": "No webhook at Seam has our address: no event reaches us",
+    "webhook_narrowed": "Our webhook at Seam does not bring all event types that we react to",
+    "webhook_duplicated": "Several webhooks at Seam have our address: each event comes several times",
+    "webhook_secret_unknown": "Seam signs for our address with a secret that we do not have",
     "circuit_open": "Calls about the users of this access system keep failing: they wait",
 }
 

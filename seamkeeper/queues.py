@@ -36,6 +36,7 @@ PROBE_SYSTEM = "workers.jobs.probe_system"
 BACKFILL = "workers.jobs.backfill_by_the_clock"
 BACKFILL_SPAN = "workers.jobs.backfill_span"
 RECOVER = "workers.jobs.recover"
+CHECK_REGISTRATION = "workers.jobs.check_registration"
 
 
 @dataclass(frozen=True, slots=True)

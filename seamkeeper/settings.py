@@ -28,6 +28,7 @@ class Settings:
     """What this process was told. Secrets are left out of the repr, so that no log can show them."""
 
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    webhook_secret_file: Path | None = None  # where they came from, if it was a file: it may be replaced
     api_key: str = field(default="", repr=False)
     personal_access_token: str = field(default="", repr=False)
     workspace_id: str = ""
@@ -178,7 +179,8 @@ def webhook_secret(value: str) -> str:
     return value
 
 
-def _webhook_secrets(value: str) -> tuple[str, ...]:
+def webhook_secrets(value: str) -> tuple[str, ...]:
+    """One or several, separated by commas; the newest first."""
     secrets = tuple(webhook_secret(name) for name in _names(value))
     if not secrets:
         raise ValueError("holds no secret")
@@ -209,7 +211,7 @@ def _key_prefix(value: str) -> str:
 _SECOND = timedelta(seconds=1)  # Redis and RQ count these in whole seconds
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("SEAM_WEBHOOK_SECRET", "webhook_secrets", _webhook_secrets,
+    Setting("SEAM_WEBHOOK_SECRET", "webhook_secrets", webhook_secrets,
             "Signing secret of the webhook; several separated by commas while one is replaced, any may match", True),
     Setting("SEAM_API_KEY", "api_key", _text, "Key for Seam's API", True),
     Setting("SEAM_PERSONAL_ACCESS_TOKEN", "personal_access_token", _text,
@@ -300,7 +302,8 @@ def load(environ: Mapping[str, str] | None = None, *, need: tuple[str, ...] = ()
     mistakes += _disagreements(values)
     if mistakes:
         raise ConfigurationError(mistakes)
-    return Settings(**values)
+    file = environ.get("SEAM_WEBHOOK_SECRET_FILE", "").strip()
+    return Settings(**values, webhook_secret_file=Path(file) if file else None)
 
 
 def need_seam(settings: Settings) -> None:

@@ -95,15 +95,20 @@ def create_webhook(world: World, params: Json, base: str) -> Json:
 
 
 def get_webhook(world: World, params: Json, base: str) -> Json:
-    return {"webhook": shapes.webhook(_webhook(world, params))}
+    return {"webhook": shapes.webhook(_webhook(world, params), has_secret=world.settings.has_secrets)}
 
 
 def list_webhooks(world: World, params: Json, base: str) -> Json:
-    return {"webhooks": [shapes.webhook(webhook) for webhook in world.webhooks.values()]}
+    return {
+        "webhooks": [shapes.webhook(each, has_secret=world.settings.has_secrets) for each in world.webhooks.values()]
+    }
 
 
 def update_webhook(world: World, params: Json, base: str) -> Json:
-    _webhook(world, params).event_types = params["event_types"]
+    webhook = _webhook(world, params)
+    if world.settings.unknown_types & set(params["event_types"]):
+        raise invalid({"event_types": ["Invalid event types"]})
+    webhook.event_types = params["event_types"]
     return {}
 
 

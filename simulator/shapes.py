@@ -132,14 +132,10 @@ def acs_credential(credential: Credential, system: System, *, workspace_id: str)
     }
 
 
-def webhook(value: Webhook) -> Json:
-    """The webhook resource."""
-    return {
-        "webhook_id": value.webhook_id,
-        "url": value.url,
-        "event_types": list(value.event_types),
-        "secret": value.secret,
-    }
+def webhook(value: Webhook, *, has_secret: bool = True) -> Json:
+    """The webhook resource; its secret may be left out."""
+    found = {"webhook_id": value.webhook_id, "url": value.url, "event_types": list(value.event_types)}
+    return {**found, "secret": value.secret} if has_secret else found
 
 
 def workspace(workspace_id: str) -> Json:

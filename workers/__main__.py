@@ -1,8 +1,10 @@
-"""`python -m workers`: worker processes; `python -m workers scheduler`: what runs by the clock."""
+"""`python -m workers`: worker processes; `python -m workers scheduler`: what runs by the clock; `register`: our webhook
+at Seam, made or adopted once."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 
 from seamkeeper import logs, settings
@@ -13,6 +15,12 @@ from seamkeeper.queues import QUEUES
 def main() -> int:
     """Checks the settings and RQ's version first (exit 2 with all mistakes), then works until SIGTERM or SIGINT. Exit 0
     when all ended in order, 1 when a process had to be killed at the end."""
+    if sys.argv[1:2] == ["register"]:
+        from workers import register
+
+        logs.configure(level=logging.CRITICAL)  # the sentences of a command are its own
+        logging.disable()  # libraries write to stdout, which is for data
+        return register.main(sys.argv[2:])
     options = _options()
     try:
         if options.what == "scheduler":

@@ -10,6 +10,13 @@ from typing import Any
 from seamkeeper.mirror import Standing, Verdict
 from seamkeeper.users import codes, is_same
 
+# All there are; none of them is an event of Seam's.
+TYPES = frozenset(
+    f"acs_user.{name}"
+    for name in ("appeared", "changed", "error_raised", "error_cleared", "warning_raised", "warning_cleared",
+                 "drifted", "in_sync", "vanished", "recreated")
+)  # fmt: skip
+
 # What has lines of its own, or moves without meaning anything.
 _NOT_A_CHANGE = {"errors", "warnings", "pending_mutations", "last_successful_sync_at"}
 

@@ -17,7 +17,7 @@ from seamkeeper.events import Event, read_event
 from seamkeeper.journal import Arrival
 from seamkeeper.queues import RESYNC_ACCOUNT, RESYNC_ALL, RESYNC_SYSTEM
 from seamkeeper.schedules import Schedules
-from workers import backfill, backfill_spans, findings, messenger, probe, recovery, resync, silence
+from workers import backfill, backfill_spans, findings, messenger, probe, recovery, registration, resync, silence
 from workers.changes import Change
 from workers.failures import attempt, postponable, reason_of
 from workers.interface import toolbox_for
@@ -154,6 +154,14 @@ def probe_system(*, name: str, why: str) -> None:
     with attempt(tools, "probe_system"):
         tools.queues.probe_begins(name, job_id=job.id if job else "")
         probe.probe_system(tools, name, why=why)
+
+
+@postponable
+def check_registration() -> None:
+    """Is our webhook at Seam as it must be?"""
+    tools = tools_of_this_process()
+    with run_of("registration", tools.queues), attempt(tools, "check_registration"):
+        registration.check(tools)
 
 
 def _resync(tools: Tools, job_name: str, function: str, name: str, look: Callable[[], int]) -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from redis.exceptions import RedisError
 
-from seamkeeper.queues import BACKFILL, EVENTS, Queues
+from seamkeeper.queues import BACKFILL, CHECK_REGISTRATION, EVENTS, RESYNC, Queues
 from seamkeeper.schedules import Schedules
 from seamkeeper.settings import Settings
 
@@ -27,8 +27,13 @@ class Schedule:
     every: Callable[[Settings], timedelta | None]
 
 
+_HOUR = timedelta(hours=1)
+
 SCHEDULES: tuple[Schedule, ...] = (
-    Schedule("backfill", BACKFILL, EVENTS, lambda told: told.backfill_every),  # Svix gives up, and does not tell us
+    # Svix gives up after a day, and tells nobody here
+    Schedule("backfill", BACKFILL, EVENTS, lambda told: told.backfill_every),
+    # a webhook that somebody removed or narrowed tells nobody: Seam just delivers no more
+    Schedule("registration", CHECK_REGISTRATION, RESYNC, lambda told: None if told.register == "off" else _HOUR),
 )
 
 

@@ -11,8 +11,8 @@ import functools
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -138,6 +138,27 @@ class SeamApi:
         credential = answer.get("acs_credential")
         holder = credential.get("acs_user_id") if isinstance(credential, dict) else None
         return holder if isinstance(holder, str) else None
+
+    def webhooks(self) -> list[Mapping[str, Any]]:
+        """All webhooks of the workspace. Seam does not page them."""
+        return _objects(self._call("GET", "/webhooks/list", {}), "webhooks", "webhook_id")
+
+    def create_webhook(self, url: str, event_types: Sequence[str]) -> Mapping[str, Any]:
+        """The new webhook with its secret. After a `Temporary` error it may have been made: only a list tells."""
+        answer = self._call("POST", "/webhooks/create", {"url": url, "event_types": list(event_types)})
+        webhook = answer.get("webhook")
+        if not isinstance(webhook, dict) or not isinstance(webhook.get("webhook_id"), str):
+            raise Temporary("POST /webhooks/create: 200 without a webhook: it may have been made all the same")
+        return webhook
+
+    def update_webhook(self, webhook_id: str, event_types: Sequence[str]) -> None:
+        """The event types are all that Seam can change of a webhook. List them to see what became of it."""
+        self._call("POST", "/webhooks/update", {"webhook_id": webhook_id, "event_types": list(event_types)})
+
+    def delete_webhook(self, webhook_id: str) -> None:
+        """Removes it; one that is gone already is fine."""
+        with suppress(NotFound):
+            self._call("POST", "/webhooks/delete", {"webhook_id": webhook_id})
 
     def request_id(self) -> str | None:
         """Seam's id of this thread's last call, for its support."""

@@ -16,6 +16,7 @@ COMMANDS = {
     "scheduler": ("services", "What runs by the clock: retries and later looks that are due."),
     "console": ("services", "The console's pages and /metrics."),
     "simulate": ("services", "A simulated Seam to try the service with."),
+    "register": ("register", "Our webhook at Seam: make it, or adopt and complete it."),
     "migrate": ("migrate", "Bring the database to this version."),
     "desired": ("desired", "What you want of each user: set, import, adopt, show, remove."),
     "users": ("users", "The people: list, show."),

@@ -52,7 +52,7 @@ def list_command(
         return 0
     rows = [
         (issue["issue_id"], output.local_time(issue["first_seen_at"]), issue["state"], issue["code"],
-         names.get(issue["acs_user_id"]) or issue["acs_user_id"] or f"system {issue['acs_system_id']}")
+         names.get(issue["acs_user_id"]) or issue["acs_user_id"] or _whole(issue["acs_system_id"]))
         for issue in found
     ]  # fmt: skip
     titles = ("issue", "since", "state", "code", "who")
@@ -105,6 +105,11 @@ def snooze_command(issue_ids: tuple[int, ...], duration: timedelta | None, until
         issue_ids, lambda connection, number: issues.snooze(connection, number, until=at, by=by),
         f"Snoozed until {output.local_time(at.isoformat())}:",
     )  # fmt: skip
+
+
+def _whole(acs_system_id: str | None) -> str:
+    """Of an issue that is no user's; that of our webhook is no access system's either."""
+    return f"system {acs_system_id}" if acs_system_id else "this deployment"
 
 
 def _handle(numbers: Sequence[int], change: Callable[[Connection, int], bool], done: str) -> int:

@@ -18,7 +18,7 @@ from console.cli.arguments import AT_LEAST_ONE, PORT
 @click.option("--trust-proxy", default="", help="Addresses whose X-Forwarded-For is believed.")
 def serve_command(**options: Any) -> None:
     """The receiver: POST /webhooks/seam, /livez, /readyz. Needs SEAM_WEBHOOK_SECRET and REDIS_URL."""
-    _become("receiver", *_flags(options))
+    become("receiver", *flags(options))
 
 
 @click.command("worker")
@@ -33,13 +33,13 @@ def worker_command(**options: Any) -> None:
     back into their queues. Exit 0 when all ended in order, 1 when a process had to be killed, 2 for settings or an
     installed RQ that cannot work.
     """
-    _become("workers", "worker", *_flags(options))
+    become("workers", "worker", *flags(options))
 
 
 @click.command("scheduler")
 def scheduler_command() -> None:
     """What runs by the clock. Run one or more; exactly one acts."""
-    _become("workers", "scheduler")
+    become("workers", "scheduler")
 
 
 @click.command("console")
@@ -51,17 +51,18 @@ def scheduler_command() -> None:
 )
 def console_command(**options: Any) -> None:
     """The console's pages and /metrics."""
-    _become("console.web", *_flags(options))
+    become("console.web", *flags(options))
 
 
 @click.command("simulate", context_settings={"ignore_unknown_options": True, "help_option_names": []})
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def simulate_command(options: tuple[str, ...]) -> None:
     """A simulated Seam: `seamkeeper simulate --help` lists its options."""
-    _become("simulator", *options)
+    become("simulator", *options)
 
 
-def _flags(options: dict[str, Any]) -> list[str]:
+def flags(options: dict[str, Any]) -> list[str]:
+    """Click's options as the arguments they were."""
     flags: list[str] = []
     for name, value in options.items():
         flag = f"--{name.replace('_', '-')}"
@@ -74,6 +75,7 @@ def _flags(options: dict[str, Any]) -> list[str]:
     return flags
 
 
-def _become(module: str, *arguments: str) -> NoReturn:
+def become(module: str, *arguments: str) -> NoReturn:
+    """This process is another door's from now on."""
     command = door.command(module, *arguments)
     os.execv(command[0], command)  # noqa: S606 (the door is a process of its own; no shell is involved)

@@ -119,6 +119,26 @@ MEANINGS: Mapping[str, Meaning] = {
         "Nothing; it ends by itself. Find out why Redis lost its data.",
         "Yes, by itself",
     ),
+    "webhook_missing": Meaning(
+        "No webhook at Seam has our address, so no event reaches us. Somebody removed it, or never made it.",
+        "`seamkeeper register --url …`. What happened meanwhile is fetched by itself (backfill).",
+        "No",
+    ),
+    "webhook_narrowed": Meaning(
+        "Our webhook at Seam does not bring all the event types that we react to.",
+        "`seamkeeper register --url …` adds those that it lacks.",
+        "No",
+    ),
+    "webhook_duplicated": Meaning(
+        "Several webhooks at Seam have our address. Each event comes several times and is handled once.",
+        "`seamkeeper register --url … --remove-duplicates`, if nobody else needs them.",
+        "No",
+    ),
+    "webhook_secret_unknown": Meaning(
+        "Seam signs what it sends to our address with a secret that we do not have, so we refuse it.",
+        "`seamkeeper register --url … --secret-file …`, or copy the secret from Seam Console.",
+        "No",
+    ),
     "circuit_open": Meaning(
         "Calls about the users of this access system keep failing. They wait.",
         "Look at the access system; they go on by themselves when it answers.",

@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,6 +22,7 @@ from tests.peer.peers import API_KEY, SYSTEM, WORKSPACE, Fake, Signer
 from tests.peer.recorder import Recorder
 from tests.signing import event
 from tests.stack import Stack, eventually
+from workers import register
 from workers.seam_api import SeamApi
 
 pytestmark = pytest.mark.peer
@@ -224,3 +226,29 @@ def _work(redis: Redis) -> int:
     """Jobs that wait, run, or are to run later."""
     queues = [Queue(name, connection=redis) for name in QUEUES]
     return sum(len(queue) + queue.started_job_registry.count + queue.scheduled_job_registry.count for queue in queues)
+
+
+def test_a_webhook_is_made_once_and_found_again(
+    fake: Fake, tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fake makes a list of "all", without types that Seam has since: it cannot update, so nothing is to be asked.
+    Its secret is none of Svix's, so it is not kept, and that is said; a duplicate is removed when asked."""
+    url, file = "https://hooks.example.com/webhooks/seam", tmp_path / "secret"
+    told = {"SEAM_API_KEY": API_KEY, "SEAM_ENDPOINT": fake.url, "DATABASE_URL": database_url}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+
+    def here() -> list[dict[str, Any]]:
+        listed = fake.client.get("/webhooks/list").raise_for_status().json()["webhooks"]
+        return [each for each in listed if each["url"].startswith("https://hooks.example.com")]
+
+    made, again = (register.main(["--url", url, "--secret-file", str(file)]) for _ in range(2))
+
+    assert (made, again, len(here())) == (1, 1, 1)
+    assert "acs_user.deleted" in here()[0]["event_types"]
+    assert not file.exists()
+    fake.client.post("/webhooks/create", json={"url": f"{url}/"}).raise_for_status()
+    kept = here()[0]["webhook_id"]
+    assert register.main(["--url", url, "--remove-duplicates", "--yes"]) == 0
+    assert [each["webhook_id"] for each in here()] == [kept]
+    fake.client.post("/webhooks/delete", json={"webhook_id": kept}).raise_for_status()

@@ -176,3 +176,14 @@ def test_an_issue_that_is_not_there(seamkeeper: Seamkeeper) -> None:
     said = seamkeeper("issues", "show", "7", "--json")
 
     assert (said.code, said.out, said.err) == (4, "", "No issue 7.\n")
+
+
+def test_an_issue_of_our_webhook_is_nobodys(seamkeeper: Seamkeeper, engine: Engine) -> None:
+    """Neither a user's nor an access system's."""
+    with engine.begin() as connection:
+        issues.raise_finding(connection, "webhook_missing", message="No webhook at Seam has our address")
+
+    listed, shown = seamkeeper("issues", "list"), seamkeeper("issues", "show", "1")
+
+    assert "this deployment" in listed.out
+    assert "None" not in listed.out + shown.out
