@@ -25,6 +25,7 @@ FINDINGS = {
     "recreate_wanted": "The user is gone and still desired: a person decides whether to make a new one",
     "recreate_unclear": "A new user was asked for and the answer was lost: a person looks whether there is one",
     "too_many_missing": "Many users of the access system are missing at once: nothing was done about them",
+    "seam_refuses_us": "Seam does not accept our API key: nothing is read or repaired until it does",
     "circuit_open": "Calls about the users of this access system keep failing: they wait",
 }
 
@@ -155,6 +156,18 @@ def users_with(connection: Connection, code: str, acs_system_id: str, *, limit: 
     desired = select(desired_users.c.acs_user_id).where(desired_users.c.acs_user_id == issues.c.acs_user_id)
     query = select(issues.c.acs_user_id).where(is_theirs, desired.exists(), ~given_up.exists())
     return list(connection.execute(query.order_by(issues.c.issue_id).limit(limit)).scalars())
+
+
+def users_with_any(connection: Connection, acs_user_ids: Sequence[str]) -> set[str]:
+    """Of these users, of one page, those with an open issue of any kind."""
+    is_theirs = issues.c.acs_user_id.in_(acs_user_ids) & issues.c.cleared_at.is_(None)
+    return set(connection.execute(select(issues.c.acs_user_id).where(is_theirs)).scalars())
+
+
+def is_finding_open(connection: Connection, code: str, *, acs_system_id: str | None = None) -> bool:
+    """True while a finding about an access system (or, without one, about the whole deployment) is open."""
+    is_it = _of_finding(code, None, acs_system_id)
+    return connection.execute(select(issues.c.issue_id).where(is_it)).first() is not None
 
 
 def count_open(connection: Connection) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -63,6 +64,12 @@ def is_deletion_announced(connection: Connection, acs_user_id: str) -> bool:
     newest_first = (events.c.occurred_at.desc(), events.c.event_type.desc())  # at the same instant the deletion counts
     query = select(events.c.event_type).where(is_theirs).order_by(*newest_first).limit(1)
     return connection.execute(query).scalar_one_or_none() == _DELETED
+
+
+def with_announced_deletion(connection: Connection, acs_user_ids: Sequence[str]) -> set[str]:
+    """Of these users, of one page, those about whom `acs_user.deleted` ever came."""
+    is_it = events.c.acs_user_id.in_(acs_user_ids) & (events.c.event_type == _DELETED)
+    return {str(name) for name in connection.execute(select(events.c.acs_user_id).where(is_it)).scalars()}
 
 
 def begin_attempt(

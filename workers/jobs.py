@@ -12,16 +12,18 @@ from typing import Any
 from redis.exceptions import RedisError
 from rq import get_current_job
 
-from seamkeeper import clock, journal
+from seamkeeper import clock, journal, logs
+from seamkeeper.errors import Permanent, Temporary
 from seamkeeper.events import Event, read_event
 from seamkeeper.journal import Arrival
 from seamkeeper.queues import RESYNC_ACCOUNT, RESYNC_ALL, RESYNC_SYSTEM
-from workers import messenger, probe, resync
+from workers import messenger, probe, resync, rhythm
 from workers.changes import Change
 from workers.failures import attempt, postponable, reason_of
 from workers.interface import toolbox_for
 from workers.reactions import own
 from workers.reconcile import Ask, reconcile
+from workers.schedules import run_of
 from workers.tools import Tools, tools_of_this_process
 from workers.turn import in_turn
 
@@ -67,10 +69,14 @@ def react_to_change(*, change: str, acs_user_id: str, detail: dict[str, Any], so
 
 
 @postponable
-def resync_system(*, name: str, why: str) -> None:
-    """All users of one access system."""
+def resync_system(*, name: str, why: str, goes_on: bool = False) -> None:
+    """One slice of the resync of an access system; it asks for the next."""
     tools = tools_of_this_process()
-    _resync(tools, "resync_system", RESYNC_SYSTEM, name, lambda: resync.resync_system(tools, name, why=why))
+
+    def look() -> None:
+        resync.resync_system(tools, name, why=why, goes_on=goes_on)
+
+    _resync(tools, "resync_system", RESYNC_SYSTEM, name, look, goes_on=goes_on)
 
 
 @postponable
@@ -122,16 +128,29 @@ def probe_system(*, name: str, why: str) -> None:
         probe.probe_system(tools, name, why=why)
 
 
-def _resync(tools: Tools, job_name: str, function: str, name: str, look: Callable[[], int]) -> None:
+def look_at_systems() -> None:
+    """Whose resync is due? What fails is over until the next minute: nobody tries it again, nobody is told twice."""
+    tools = tools_of_this_process()
+    with suppress(Temporary, Permanent), run_of("systems", tools.queues):
+        try:
+            rhythm.look_at_systems(tools)
+        except (Temporary, Permanent) as error:
+            logs.get().warning("systems.not_looked_at", reason=str(error))
+            raise
+
+
+def _resync(
+    tools: Tools, job_name: str, function: str, name: str, look: Callable[[], object], *, goes_on: bool = False
+) -> None:
     """One that comes again later is the one that waits: a broken system must not gather a list for each ask."""
     job = get_current_job()
     job_id = job.id if job else ""
     with attempt(tools, job_name):
-        if not tools.queues.resync_begins(function, name, job_id=job_id):
+        if not tools.queues.resync_begins(function, name, job_id=job_id, goes_on=goes_on):
             return
         try:
             look()
         except Exception:
             with suppress(RedisError):
-                tools.queues.resync_waits(function, name, job_id=job_id)
+                tools.queues.resync_waits(function, name, job_id=job_id, goes_on=goes_on)
             raise

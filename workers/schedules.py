@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from redis.exceptions import RedisError
 
-from seamkeeper.queues import Queues
+from seamkeeper.queues import LOOK_AT_SYSTEMS, RESYNC, Queues
 from seamkeeper.schedules import Schedules
 from seamkeeper.settings import Settings
 
@@ -27,7 +27,10 @@ class Schedule:
     every: Callable[[Settings], timedelta | None]
 
 
-SCHEDULES: tuple[Schedule, ...] = ()
+SCHEDULES: tuple[Schedule, ...] = (
+    # Which access systems are due is decided anew each minute: their own rhythm is SEAMKEEPER_RESYNC_MINUTES.
+    Schedule("systems", LOOK_AT_SYSTEMS, RESYNC, lambda _told: timedelta(minutes=1)),
+)
 
 
 def plan_all(queues: Queues, told: Settings) -> None:
