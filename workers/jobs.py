@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 from rq import get_current_job
@@ -26,6 +26,8 @@ from workers.reconcile import Ask, reconcile
 from workers.schedules import run_of
 from workers.tools import Tools, tools_of_this_process
 from workers.turn import in_turn
+
+_Result = TypeVar("_Result")
 
 
 @postponable
@@ -87,10 +89,10 @@ def resync_account(*, name: str, why: str) -> None:
 
 
 @postponable
-def resync_all(*, name: str, why: str) -> None:
-    """All access systems that Seam shows us."""
+def resync_all(*, name: str, why: str) -> list[str] | None:
+    """All access systems that Seam shows us; the job's result names them, for who waits for them."""
     tools = tools_of_this_process()
-    _resync(tools, "resync_all", RESYNC_ALL, name, lambda: resync.resync_all(tools, why=why))
+    return _resync(tools, "resync_all", RESYNC_ALL, name, lambda: resync.resync_all(tools, why=why))
 
 
 @postponable
@@ -140,16 +142,16 @@ def look_at_systems() -> None:
 
 
 def _resync(
-    tools: Tools, job_name: str, function: str, name: str, look: Callable[[], object], *, goes_on: bool = False
-) -> None:
+    tools: Tools, job_name: str, function: str, name: str, look: Callable[[], _Result], *, goes_on: bool = False
+) -> _Result | None:
     """One that comes again later is the one that waits: a broken system must not gather a list for each ask."""
     job = get_current_job()
     job_id = job.id if job else ""
     with attempt(tools, job_name):
         if not tools.queues.resync_begins(function, name, job_id=job_id, goes_on=goes_on):
-            return
+            return None
         try:
-            look()
+            return look()
         except Exception:
             with suppress(RedisError):
                 tools.queues.resync_waits(function, name, job_id=job_id, goes_on=goes_on)

@@ -17,7 +17,7 @@ from typing import Any
 from rq import get_current_job
 
 from seamkeeper import clock, database, logs, resyncs
-from seamkeeper.errors import Permanent
+from seamkeeper.errors import Permanent, Temporary
 from seamkeeper.queues import RESYNC, RESYNC_SYSTEM
 from workers import resync_sweep
 from workers.concurrent.deadline import remaining
@@ -47,6 +47,10 @@ def resync_system(tools: Tools, acs_system_id: str, *, why: str, goes_on: bool =
             _begin(tools, mine, replace(place, is_renewed=True))
             logs.get().warning("resync.begins_anew", acs_system_id=acs_system_id, reason=str(error))
             is_over = False
+        except Temporary as error:
+            with tools.engine.begin() as connection:
+                resyncs.change(connection, acs_system_id, trouble=str(error))
+            raise
         except Permanent as error:
             _end(tools, mine, place, outcome="failed", trouble=str(error))
             raise
@@ -54,22 +58,23 @@ def resync_system(tools: Tools, acs_system_id: str, *, why: str, goes_on: bool =
             tools.queues.ask_resync(RESYNC_SYSTEM, acs_system_id, why=why, goes_on=True)
 
 
-def resync_account(tools: Tools, connected_account_id: str, *, why: str) -> int:
-    """Asks for a resync of each access system of a connected account; gives their number."""
+def resync_account(tools: Tools, connected_account_id: str, *, why: str) -> list[str]:
+    """Asks for a resync of each access system of a connected account; gives their ids."""
     with watched(tools):
         return _ask_for_each(tools, tools.seam.systems(connected_account_id=connected_account_id), why)
 
 
-def resync_all(tools: Tools, *, why: str) -> int:
-    """Asks for a resync of each access system that Seam shows us; gives their number."""
+def resync_all(tools: Tools, *, why: str) -> list[str]:
+    """Asks for a resync of each access system that Seam shows us; gives their ids."""
     with watched(tools):
         return _ask_for_each(tools, tools.seam.systems(), why)
 
 
-def _ask_for_each(tools: Tools, found: list[Mapping[str, Any]], why: str) -> int:
-    for system in found:
-        resyncs.ask(tools.queues, str(system["acs_system_id"]), why=why)
-    return len(found)
+def _ask_for_each(tools: Tools, found: list[Mapping[str, Any]], why: str) -> list[str]:
+    names = [str(system["acs_system_id"]) for system in found]
+    for acs_system_id in names:
+        resyncs.ask(tools.queues, acs_system_id, why=why)
+    return names
 
 
 def _place(tools: Tools, mine: Turn, *, why: str, goes_on: bool) -> Place | None:
