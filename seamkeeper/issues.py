@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert
 
 from seamkeeper import clock
 from seamkeeper.database import desired_users, issues, plain
-from seamkeeper.users import codes
+from seamkeeper.users import codes, system_of
 
 # Our findings: code -> what it means, for people.
 FINDINGS = {
@@ -51,7 +51,7 @@ def keep_codes(
         for code, entry in codes(raw or {}, kind).items()
         if code not in expected
     }
-    system = raw.get("acs_system_id") if raw else None
+    system = system_of(raw) if raw else None
     for (kind, code), entry in present.items():
         seen = {"message": str(entry.get("message") or ""), "last_seen_at": at}
         if (kind, code) in known:

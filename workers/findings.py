@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from seamkeeper import history, issues
+from seamkeeper import history, issues, users
 from workers import notices
 from workers.plan import FINDINGS, Plan, key
 from workers.tools import Tools
@@ -18,7 +18,7 @@ def keep(
     tools: Tools, connection: Connection, raw: Mapping[str, Any], plan: Plan, *, since: datetime
 ) -> None:  # fmt: skip
     """The findings of the plan are open, and told when they are new; the others it could have had are cleared."""
-    acs_user_id, system = str(raw["acs_user_id"]), raw.get("acs_system_id")
+    acs_user_id, system = str(raw["acs_user_id"]), users.system_of(raw)
     for code in FINDINGS:
         wanted = plan.findings.get(code)
         if not wanted:

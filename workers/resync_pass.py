@@ -30,9 +30,15 @@ _DAY = 86400
 _KEEP = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return -1 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-local new = 0
-for _, id in ipairs(cjson.decode(ARGV[5])) do new = new + redis.call('SADD', KEYS[3], id) end
-for _, id in ipairs(cjson.decode(ARGV[6])) do redis.call('SADD', KEYS[4], id) end
+local function add(key, ids)
+  local new = 0
+  for first = 1, #ids, 1000 do
+    new = new + redis.call('SADD', key, unpack(ids, first, math.min(first + 999, #ids)))
+  end
+  return new
+end
+local new = add(KEYS[3], cjson.decode(ARGV[5]))
+add(KEYS[4], cjson.decode(ARGV[6]))
 for name, value in pairs(cjson.decode(ARGV[4])) do redis.call('HSET', KEYS[2], name, value) end
 redis.call('HSET', KEYS[2], 'met', redis.call('SCARD', KEYS[3]))
 for _, key in ipairs({KEYS[2], KEYS[3], KEYS[4]}) do redis.call('EXPIRE', key, ARGV[3]) end

@@ -348,3 +348,22 @@ def test_a_system_that_seam_refuses_to_list_ends_as_failed(
 
     assert (failed.outcome, failed.trouble) == ("failed", "GET /acs/users/list: 400")
     assert (rhythm(floor, acs_system_id).number, rhythm(floor, acs_system_id).outcome) == (2, "ok")
+
+
+@pytest.mark.parametrize("value", [5, None, ["s1"], {"id": "s1"}], ids=["number", "null", "list", "object"])
+def test_an_access_system_id_that_is_none_makes_no_dead_job(
+    floor: Floor, sim: Running, acs_system_id: str, value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a user is kept as read, with issues and drift, and belongs to no system that we know."""
+    (person,) = add_users(sim, acs_system_id, 1)
+    sim.world.raise_error(person, "failed_to_update_on_acs_system")
+    floor.want(person, phone_number="")  # a finding, since it cannot be set
+    shape = sim.world.shape
+    monkeypatch.setattr(sim.world, "shape", lambda user: {**shape(user), "acs_system_id": value})
+
+    sync(floor, acs_system_id)
+
+    shown = floor.user(person)
+    assert floor.failed() == []
+    assert (shown["observed"]["acs_system_id"], shown["acs_system_id"], shown["health"]) == (value, None, "error")
+    assert {issue["code"] for issue in shown["issues"]} == {"failed_to_update_on_acs_system", "cannot_be_set"}
