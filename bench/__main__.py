@@ -7,13 +7,15 @@ import os
 import platform
 from datetime import UTC, datetime
 
-from bench import intake, worker
+from bench import intake, resync, worker
 
 
 def main() -> None:
     """Options make it smaller or larger; the ratios are what counts."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("what", nargs="*", default=["intake", "worker"], help="intake, worker; both by default")
+    parser.add_argument(
+        "what", nargs="*", default=["intake", "worker"], help="intake, worker, resync; the first two by default"
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each round")
     parser.add_argument("--connections", type=int, default=64)
@@ -28,6 +30,10 @@ def main() -> None:
     if "worker" in options.what:
         print(f"Workers, {when}: append-only file everysec, medians of {options.rounds} rounds taken in turns\n")
         print(worker.table(worker.measure(rounds=options.rounds, seconds=options.seconds)))
+    if "resync" in options.what:
+        print(f"Resync, {when}: everybody is in the mirror already, 50 ms a page, SQLite, medians of {options.rounds} "
+              f"rounds taken in turns\n")  # fmt: skip
+        print(resync.table(resync.measure(sizes=(10_000, 100_000), rounds=options.rounds)))
 
 
 if __name__ == "__main__":

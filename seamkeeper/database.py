@@ -7,7 +7,7 @@ surrogates, which a provider may put into a name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -338,6 +338,14 @@ def upsert(
     statement = dialect(table).values(dict(made) | dict(row))
     is_due = table.c[by] <= statement.excluded[by] if by else None
     connection.execute(statement.on_conflict_do_update(index_elements=key, set_=dict(row), where=is_due))
+
+
+def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """Writes the rows whose key nobody has, by as few statements as the database allows, and gives these keys."""
+    dialect = insert_postgresql if connection.dialect.name == "postgresql" else insert_sqlite
+    (key,) = table.primary_key
+    statement = dialect(table).on_conflict_do_nothing(index_elements=[key.name]).returning(key)
+    return list(connection.execute(statement, [dict(row) for row in rows]).scalars())
 
 
 def plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,13 @@ def note_change(connection: Connection, acs_user_id: str, change: str, detail: A
     """One line of the user's history."""
     row = {"acs_user_id": acs_user_id, "type": change, "detail": detail, "source": source, "at": clock.now()}
     connection.execute(insert(changes).values(row))
+
+
+def note_changes(connection: Connection, acs_user_ids: Sequence[str], change: str, detail: Any, *, source: str) -> None:
+    """The same line for many users at once."""
+    line = {"type": change, "detail": detail, "source": source, "at": clock.now()}
+    if acs_user_ids:
+        connection.execute(insert(changes), [{"acs_user_id": acs_user_id, **line} for acs_user_id in acs_user_ids])
 
 
 def begin_action(connection: Connection, acs_user_id: str, **line: Any) -> int:

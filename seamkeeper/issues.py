@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert
 
 from seamkeeper import clock
 from seamkeeper.database import desired_users, issues, plain
-from seamkeeper.users import codes
+from seamkeeper.users import codes, system_of
 
 # Our findings: code -> what it means, for people.
 FINDINGS = {
@@ -33,6 +33,7 @@ FINDINGS = {
     "webhook_narrowed": "Our webhook at Seam does not bring all event types that we react to",
     "webhook_duplicated": "Several webhooks at Seam have our address: each event comes several times",
     "webhook_secret_unknown": "Seam signs for our address with a secret that we do not have",
+    "seam_refuses_us": "Seam does not accept our API key: nothing is read or repaired until it does",
     "circuit_open": "Calls about the users of this access system keep failing: they wait",
 }
 
@@ -58,7 +59,7 @@ def keep_codes(
         for code, entry in codes(raw or {}, kind).items()
         if code not in expected
     }
-    system = raw.get("acs_system_id") if raw else None
+    system = system_of(raw) if raw else None
     for (kind, code), entry in present.items():
         seen = {"message": str(entry.get("message") or ""), "last_seen_at": at}
         if (kind, code) in known:
@@ -170,6 +171,18 @@ def users_with(connection: Connection, code: str, acs_system_id: str, *, limit: 
     desired = select(desired_users.c.acs_user_id).where(desired_users.c.acs_user_id == issues.c.acs_user_id)
     query = select(issues.c.acs_user_id).where(is_theirs, desired.exists(), ~given_up.exists())
     return list(connection.execute(query.order_by(issues.c.issue_id).limit(limit)).scalars())
+
+
+def users_with_any(connection: Connection, acs_user_ids: Sequence[str]) -> set[str]:
+    """Of these users, of one page, those with an open issue of any kind."""
+    is_theirs = issues.c.acs_user_id.in_(acs_user_ids) & issues.c.cleared_at.is_(None)
+    return set(connection.execute(select(issues.c.acs_user_id).where(is_theirs)).scalars())
+
+
+def is_finding_open(connection: Connection, code: str, *, acs_system_id: str | None = None) -> bool:
+    """True while a finding about an access system (or, without one, about the whole deployment) is open."""
+    is_it = _of_finding(code, None, acs_system_id)
+    return connection.execute(select(issues.c.issue_id).where(is_it)).first() is not None
 
 
 def count_open(connection: Connection) -> dict[str, int]:

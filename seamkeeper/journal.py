@@ -82,6 +82,12 @@ def is_deletion_announced(connection: Connection, acs_user_id: str) -> bool:
     return connection.execute(query).scalar_one_or_none() == _DELETED
 
 
+def with_announced_deletion(connection: Connection, acs_user_ids: Sequence[str]) -> set[str]:
+    """Of these users, of one page, those about whom `acs_user.deleted` ever came."""
+    is_it = events.c.acs_user_id.in_(acs_user_ids) & (events.c.event_type == _DELETED)
+    return {str(name) for name in connection.execute(select(events.c.acs_user_id).where(is_it)).scalars()}
+
+
 def begin_attempt(
     connection: Connection, *, job_id: str, job: str, event_id: str | None = None, acs_user_id: str | None = None
 ) -> int:

@@ -6,7 +6,7 @@ pause at any level holds until its time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -38,9 +38,26 @@ def policy_of(
     connection: Connection, acs_user_id: str, acs_system_id: str | None, *, repair: str, recreate: str, at: datetime
 ) -> Policy:
     """The policy for one user; `repair` and `recreate` are the settings of this process."""
-    subjects = {"user": acs_user_id, "system": acs_system_id or "", "all": ""}
-    is_theirs = or_(*(and_(policies.c.scope == scope, policies.c.subject_id == id) for scope, id in subjects.items()))
-    rows = {row["scope"]: row for row in connection.execute(select(policies).where(is_theirs)).mappings()}
+    found = policies_of(connection, [acs_user_id], acs_system_id, repair=repair, recreate=recreate, at=at)
+    return found[acs_user_id]
+
+
+def policies_of(
+    connection: Connection, acs_user_ids: Sequence[str], acs_system_id: str | None, *, repair: str, recreate: str,
+    at: datetime,
+) -> dict[str, Policy]:  # fmt: skip
+    """The same for some users of one access system, by one query."""
+    subjects = {"user": acs_user_ids, "system": [acs_system_id or ""], "all": [""]}
+    is_theirs = or_(
+        *(and_(policies.c.scope == scope, policies.c.subject_id.in_(ids)) for scope, ids in subjects.items())
+    )
+    found = connection.execute(select(policies).where(is_theirs)).mappings().all()
+    wide: dict[str, Any] = {row["scope"]: row for row in found if row["scope"] != "user"}
+    near: dict[str, dict[str, Any]] = {row["subject_id"]: {"user": row} for row in found if row["scope"] == "user"}
+    return {name: _counting({**wide, **near.get(name, {})}, repair, recreate, at) for name in acs_user_ids}
+
+
+def _counting(rows: Mapping[str, Mapping[str, Any]], repair: str, recreate: str, at: datetime) -> Policy:
     nearest = [(scope, rows[scope]) for scope in SCOPES if scope in rows]
     pauses = [(scope, row) for scope, row in nearest if row["paused_until"] and row["paused_until"] > at]
     recreate, recreate_by = _first(nearest, "recreate", recreate)

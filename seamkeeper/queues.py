@@ -30,6 +30,7 @@ REACT_TO_CHANGE = "workers.jobs.react_to_change"
 RESYNC_SYSTEM = "workers.jobs.resync_system"
 RESYNC_ACCOUNT = "workers.jobs.resync_account"
 RESYNC_ALL = "workers.jobs.resync_all"
+LOOK_AT_SYSTEMS = "workers.jobs.look_at_systems"
 RUN_OWN_REACTION = "workers.jobs.run_own_reaction"
 SEND_NOTICE = "workers.jobs.send_notice"
 PROBE_SYSTEM = "workers.jobs.probe_system"
@@ -124,13 +125,22 @@ class Keys:
     def epoch(self) -> str:
         return f"{self.prefix}:seamkeeper:epoch"
 
-    # A resync under way: its place, and the ids it has met.
+    # A resync under way: its place, the ids it has met and asked for, whose turn it is; and what the next shall be.
 
     def resync_pass(self, acs_system_id: str) -> str:
         return f"{self.prefix}:seamkeeper:pass:{acs_system_id}"
 
     def resync_met(self, acs_system_id: str) -> str:
         return f"{self.prefix}:seamkeeper:met:{acs_system_id}"
+
+    def resync_asked(self, acs_system_id: str) -> str:
+        return f"{self.prefix}:seamkeeper:pass-asked:{acs_system_id}"
+
+    def resync_turn(self, acs_system_id: str) -> str:
+        return f"{self.prefix}:seamkeeper:pass-turn:{acs_system_id}"
+
+    def resync_wish(self, acs_system_id: str) -> str:
+        return f"{self.prefix}:seamkeeper:pass-wish:{acs_system_id}"
 
     def paused_queues(self) -> str:
         return f"{self.prefix}:seamkeeper:paused"
@@ -201,16 +211,17 @@ class Queues(Turns):
         self._ask_for_one = redis.register_script(_ASK_FOR_ONE)
         self._begin_once, self._wait_again = (redis.register_script(each) for each in (_BEGIN_ONCE, _WAIT_AGAIN))
 
-    def ask_resync(self, function: str, name: str, *, why: str) -> str:
+    def ask_resync(self, function: str, name: str, *, why: str, goes_on: bool = False) -> str:
         """Asks for a resync: of one access system (`RESYNC_SYSTEM`), of an account's (`RESYNC_ACCOUNT`), or of all
-        that Seam shows us (`RESYNC_ALL`, with a name of its own)."""
+        that Seam shows us (`RESYNC_ALL`, with a name of its own). `goes_on`: no new one, but the next slice of the one
+        under way; neither stands for the other."""
         job = Job(
             job_id=f"resync-{job_id_for(name)}-{uuid.uuid4().hex[:8]}",
             function=function,
-            arguments={"name": name, "why": why},
+            arguments={"name": name, "why": why} | ({"goes_on": True} if goes_on else {}),
             description=f"resync {name} ({why})",
         )
-        return self.ask_once(self.keys.waiting(f"{function}:{name}"), job, queue=RESYNC, delay=None)
+        return self.ask_once(self._resync_mark(function, name, goes_on), job, queue=RESYNC, delay=None)
 
     def ask_reactions(self, change: str, acs_user_id: str, *, detail: Mapping[str, Any], source: str) -> str:
         """Asks for the reactions to a change, in a second: who asks has not yet committed what they will read."""
@@ -267,14 +278,14 @@ class Queues(Turns):
             if self.redis.get(mark) == job_id.encode():
                 self.redis.delete(mark)
 
-    def resync_begins(self, function: str, name: str, *, job_id: str) -> bool:
+    def resync_begins(self, function: str, name: str, *, job_id: str, goes_on: bool = False) -> bool:
         """From here on an ask is one more resync. False when such a one waits already: this one need not be."""
-        names = [self.keys.waiting(f"{function}:{name}")]
+        names = [self._resync_mark(function, name, goes_on)]
         return bool(self._begin_once(keys=names, args=[*self.starts, job_id]))
 
-    def resync_waits(self, function: str, name: str, *, job_id: str) -> None:
+    def resync_waits(self, function: str, name: str, *, job_id: str, goes_on: bool = False) -> None:
         """It could not be done and is tried again: until then an ask is none more."""
-        self._wait_again(keys=[self.keys.waiting(f"{function}:{name}")], args=[*self.starts, job_id])
+        self._wait_again(keys=[self._resync_mark(function, name, goes_on)], args=[*self.starts, job_id])
 
     def count(self, name: str, by: int = 1) -> None:
         """Adds to a counter that /metrics shows; `name` is `metric:label`."""
@@ -286,6 +297,9 @@ class Queues(Turns):
         for name, by in fields.items():
             pipeline.hincrby(self.keys.counters(), name, by)
         pipeline.execute()
+
+    def _resync_mark(self, function: str, name: str, goes_on: bool) -> str:
+        return self.keys.waiting(f"{function}:{name}{' goes on' if goes_on else ''}")
 
     def _probe_marks(self, acs_system_id: str) -> tuple[str, str]:
         name = f"{PROBE_SYSTEM}:{acs_system_id}"

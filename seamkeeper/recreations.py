@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, or_, select, union, update
 
-from seamkeeper import clock, history, issues
+from seamkeeper import clock, history, issues, missing
 from seamkeeper.database import acs_users, actions, checkpoints, desired_users, plain, policies, recreations, upsert
 from seamkeeper.database import issues as issue_rows
 from seamkeeper.users import codes
@@ -116,7 +116,7 @@ def many_wait(connection: Connection, acs_system_id: str) -> bool:
     """True while users of an access system that lost many wait for a person."""
     waiting = (recreations.c.acs_system_id == acs_system_id) & (recreations.c.state == "asked")
     is_any = connection.execute(select(recreations.c.recreation_id).where(waiting).limit(1)).first() is not None
-    return is_any and _is_about_many(connection, acs_system_id)
+    return is_any and missing.is_said(connection, acs_system_id, "gone")
 
 
 def gone_user(connection: Connection, acs_user_id: str) -> Gone | None:
@@ -270,14 +270,8 @@ def _candidates(connection: Connection, acs_user_id: str) -> list[str]:
 
 def _clear_mass(connection: Connection, acs_system_id: str) -> None:
     """The finding about many is over when nobody of the system waits for a person any more."""
-    if _is_about_many(connection, acs_system_id) and not many_wait(connection, acs_system_id):
-        issues.clear_finding(connection, "too_many_missing", acs_system_id=acs_system_id)
-
-
-def _is_about_many(connection: Connection, acs_system_id: str) -> bool:
-    """The finding is ours, not that of a resync whose list lacked many."""
-    found = issues.list_issues(connection, code="too_many_missing", acs_system_id=acs_system_id)
-    return any((issue["detail"] or {}).get("gone") for issue in found)
+    if not many_wait(connection, acs_system_id):
+        missing.clear(connection, acs_system_id, "gone")
 
 
 def _move(connection: Connection, row: Recreation, values: Mapping[str, Any]) -> bool:

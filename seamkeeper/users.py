@@ -67,6 +67,12 @@ def observed_value(observed: Observed, name: str) -> Any:
     return observed.get(name)
 
 
+def system_of(observed: Observed) -> str | None:
+    """The acs_system_id; None when it is missing or no id, which no query could take."""
+    value = observed.get("acs_system_id")
+    return value if isinstance(value, str) else None
+
+
 def pending(observed: Observed) -> dict[str, Any]:
     """What Seam has accepted and not yet applied: managed field -> value it leads to."""
     leads_to: dict[str, Any] = {}

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from seamkeeper import clock, issues, recreations, systems, users
+from seamkeeper import clock, issues, missing, recreations, systems, users
 from seamkeeper.desired import desired_of
 from seamkeeper.journal import is_deletion_announced
 from seamkeeper.policies import Policy, policy_of
@@ -163,11 +163,10 @@ def _many_gone(tools: Tools, connection: Connection, case: Case) -> str | None:
     went, held = recreations.gone_since(connection, acs_system_id, case.at - _HOUR)
     if went <= max(_FEW, _MOST_GONE * held):
         return None
-    said = f"{went} of {held} users went within an hour: none is made anew unless a person approves it"
-    detail = {"gone": went, "held": held}
-    about: dict[str, Any] = {"code": "too_many_missing", "acs_system_id": acs_system_id}
-    if issues.raise_finding(connection, **about, message=said, detail=detail):
-        notices.issue_raised(tools, kind="finding", **about, connection=connection)
+    if missing.raise_it(connection, acs_system_id, "gone", number=went, held=held):
+        notices.issue_raised(
+            tools, kind="finding", code=missing.CODE, acs_system_id=acs_system_id, connection=connection
+        )
     return _MANY_GONE
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from seamkeeper import history, issues
+from seamkeeper import database, history, issues, users
 from workers import notices
 from workers.plan import FINDINGS, Plan, key
 from workers.tools import Tools
@@ -18,7 +18,7 @@ def keep(
     tools: Tools, connection: Connection, raw: Mapping[str, Any], plan: Plan, *, since: datetime
 ) -> None:  # fmt: skip
     """The findings of the plan are open, and told when they are new; the others it could have had are cleared."""
-    acs_user_id, system = str(raw["acs_user_id"]), raw.get("acs_system_id")
+    acs_user_id, system = str(raw["acs_user_id"]), users.system_of(raw)
     for code in FINDINGS:
         wanted = plan.findings.get(code)
         if not wanted:
@@ -61,6 +61,10 @@ def _open_fields(connection: Connection, acs_user_id: str) -> dict[str, dict[str
 
 def of_the_house(tools: Tools, code: str, message: str | None, detail: Any = None) -> None:
     """A finding about no user and no access system: open while there is a `message`, told when it is new."""
+    if message is None:  # nearly always: without the write lock
+        with database.reading(tools.engine) as connection:
+            if not issues.is_finding_open(connection, code):
+                return
     with tools.engine.begin() as connection:
         if message is None:
             issues.clear_finding(connection, code)

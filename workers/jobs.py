@@ -7,17 +7,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 from rq import get_current_job
 
-from seamkeeper import clock, journal
+from seamkeeper import clock, journal, logs
+from seamkeeper.errors import Permanent, Temporary
 from seamkeeper.events import Event, read_event
 from seamkeeper.journal import Arrival
 from seamkeeper.queues import RESYNC_ACCOUNT, RESYNC_ALL, RESYNC_SYSTEM
 from seamkeeper.schedules import Schedules
-from workers import backfill, backfill_spans, findings, messenger, probe, recovery, registration, resync, silence
+from workers import (
+    backfill,
+    backfill_spans,
+    findings,
+    key_refused,
+    messenger,
+    probe,
+    recovery,
+    registration,
+    resync,
+    rhythm,
+    silence,
+)
 from workers.changes import Change
 from workers.failures import attempt, postponable, reason_of
 from workers.interface import toolbox_for
@@ -26,6 +39,8 @@ from workers.reconcile import Ask, reconcile
 from workers.schedules import run_of
 from workers.tools import Tools, tools_of_this_process
 from workers.turn import in_turn
+
+_Result = TypeVar("_Result")
 
 
 @postponable
@@ -71,10 +86,14 @@ def react_to_change(*, change: str, acs_user_id: str, detail: dict[str, Any], so
 
 
 @postponable
-def resync_system(*, name: str, why: str) -> None:
-    """All users of one access system."""
+def resync_system(*, name: str, why: str, goes_on: bool = False) -> None:
+    """One slice of the resync of an access system; it asks for the next."""
     tools = tools_of_this_process()
-    _resync(tools, "resync_system", RESYNC_SYSTEM, name, lambda: resync.resync_system(tools, name, why=why))
+
+    def look() -> None:
+        resync.resync_system(tools, name, why=why, goes_on=goes_on)
+
+    _resync(tools, "resync_system", RESYNC_SYSTEM, name, look, goes_on=goes_on)
 
 
 @postponable
@@ -85,17 +104,17 @@ def resync_account(*, name: str, why: str) -> None:
 
 
 @postponable
-def resync_all(*, name: str, why: str) -> None:
-    """All access systems that Seam shows us."""
+def resync_all(*, name: str, why: str) -> list[str] | None:
+    """All access systems that Seam shows us; the job's result names them, for who waits for them."""
     tools = tools_of_this_process()
-    _resync(tools, "resync_all", RESYNC_ALL, name, lambda: resync.resync_all(tools, why=why))
+    return _resync(tools, "resync_all", RESYNC_ALL, name, lambda: resync.resync_all(tools, why=why))
 
 
 @postponable
 def backfill_by_the_clock() -> None:
     """Events that no delivery brought, from the checkpoint to Seam's present; then a look whether deliveries come."""
     tools = tools_of_this_process()
-    with attempt(tools, "backfill"), run_of("backfill", tools.queues):
+    with attempt(tools, "backfill"), run_of("backfill", tools.queues), key_refused.watched(tools):
         count, is_done = backfill.by_the_clock(tools)
         silence.compare_clocks(tools)
         silence.listen(tools, count)
@@ -160,20 +179,33 @@ def probe_system(*, name: str, why: str) -> None:
 def check_registration() -> None:
     """Is our webhook at Seam as it must be?"""
     tools = tools_of_this_process()
-    with run_of("registration", tools.queues), attempt(tools, "check_registration"):
+    with run_of("registration", tools.queues), attempt(tools, "check_registration"), key_refused.watched(tools):
         registration.check(tools)
 
 
-def _resync(tools: Tools, job_name: str, function: str, name: str, look: Callable[[], int]) -> None:
+def look_at_systems() -> None:
+    """Whose resync is due? What fails is over until the next minute: nobody tries it again, nobody is told twice."""
+    tools = tools_of_this_process()
+    with suppress(Temporary, Permanent), run_of("systems", tools.queues):
+        try:
+            rhythm.look_at_systems(tools)
+        except (Temporary, Permanent) as error:
+            logs.get().warning("systems.not_looked_at", reason=str(error))
+            raise
+
+
+def _resync(
+    tools: Tools, job_name: str, function: str, name: str, look: Callable[[], _Result], *, goes_on: bool = False
+) -> _Result | None:
     """One that comes again later is the one that waits: a broken system must not gather a list for each ask."""
     job = get_current_job()
     job_id = job.id if job else ""
     with attempt(tools, job_name):
-        if not tools.queues.resync_begins(function, name, job_id=job_id):
-            return
+        if not tools.queues.resync_begins(function, name, job_id=job_id, goes_on=goes_on):
+            return None
         try:
-            look()
+            return look()
         except Exception:
             with suppress(RedisError):
-                tools.queues.resync_waits(function, name, job_id=job_id)
+                tools.queues.resync_waits(function, name, job_id=job_id, goes_on=goes_on)
             raise

@@ -94,7 +94,7 @@ def _there(tools: Tools, ask: Ask, raw: Mapping[str, Any], read_at: datetime) ->
 
 
 def _situation(tools: Tools, connection: Connection, ask: Ask, raw: Mapping[str, Any], read_at: datetime) -> Situation:
-    told, acs_user_id, system = tools.settings, ask.acs_user_id, raw.get("acs_system_id")
+    told, acs_user_id, system = tools.settings, ask.acs_user_id, users.system_of(raw)
     since = read_at - told.fight_window
     own = history.own_writes(connection, acs_user_id, since=since)
     return Situation(

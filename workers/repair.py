@@ -22,7 +22,7 @@ def carry_out(tools: Tools, raw: Mapping[str, Any], step: Step, *, asked_by: str
             before=dict(raw), why={name: each.as_json() for name, each in step.fields.items()},
         )  # fmt: skip
     try:
-        request_id = tools.seam.write(step.endpoint, request, acs_system_id=raw.get("acs_system_id"))
+        request_id = tools.seam.write(step.endpoint, request, acs_system_id=users.system_of(raw))
     except (Permanent, Temporary) as error:
         outcome = "refused" if isinstance(error, Permanent) else "unknown"
         outcome = "not_sent" if isinstance(error, Postponed) else outcome

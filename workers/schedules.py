@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from redis.exceptions import RedisError
 
-from seamkeeper.queues import BACKFILL, CHECK_REGISTRATION, EVENTS, RESYNC, Queues
+from seamkeeper.queues import BACKFILL, CHECK_REGISTRATION, EVENTS, LOOK_AT_SYSTEMS, RESYNC, Queues
 from seamkeeper.schedules import Schedules
 from seamkeeper.settings import Settings
 
@@ -34,6 +34,8 @@ SCHEDULES: tuple[Schedule, ...] = (
     Schedule("backfill", BACKFILL, EVENTS, lambda told: told.backfill_every),
     # a webhook that somebody removed or narrowed tells nobody: Seam just delivers no more
     Schedule("registration", CHECK_REGISTRATION, RESYNC, lambda told: None if told.register == "off" else _HOUR),
+    # Which access systems are due is decided anew each minute: their own rhythm is SEAMKEEPER_RESYNC_MINUTES.
+    Schedule("systems", LOOK_AT_SYSTEMS, RESYNC, lambda _told: timedelta(minutes=1)),
 )
 
 

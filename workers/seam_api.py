@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,19 +25,31 @@ from seam.exceptions import SeamError
 from seam.seam import Seam
 
 from seamkeeper import clock, logs
-from seamkeeper.errors import Parked, Postponed, Temporary
+from seamkeeper.errors import Parked, Permanent, Postponed, Temporary
 from seamkeeper.histograms import observed
 from seamkeeper.queues import RESYNC
 from seamkeeper.settings import Settings
 from workers.budget import Budget
 from workers.circuit import Circuits
 from workers.concurrent.deadline import remaining
-from workers.seam_errors import Heard, NotFound, translate
+from workers.seam_errors import Heard, NotFound, RefusesUs, translate
 
-__all__ = ["NotFound", "SeamApi"]
+__all__ = ["BadCursor", "NotFound", "RefusesUs", "SeamApi", "UserPage"]
 
 MOST_EVENTS = 500  # Seam's own default; a window with as many may hold more
 _PAGE = 500
+
+
+class BadCursor(Temporary):
+    """A page_cursor leads nowhere (any more): the list begins anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserPage:
+    """A page of raw users; `cursor` leads to the next one, None at the end."""
+
+    users: list[Mapping[str, Any]]
+    cursor: str | None
 
 
 class SeamApi:
@@ -84,21 +97,33 @@ class SeamApi:
             raise Temporary("POST /acs/users/create: 200 without a user: it may have been made all the same")
         return acs_user_id
 
-    def user_pages(self, acs_system_id: str) -> Iterator[list[Mapping[str, Any]]]:
-        """The users of an access system, a page at a time. Raises before the end when the list is not whole."""
+    def user_page(self, acs_system_id: str, page_cursor: str | None = None) -> UserPage:
+        """One page of the users of an access system: the first, or the one a cursor leads to. Raises `BadCursor` when
+        Seam does not take the cursor, or answers with the same one."""
         query: dict[str, Any] = {"acs_system_id": acs_system_id, "limit": _PAGE}
+        query |= {"page_cursor": page_cursor} if page_cursor else {}
+        try:  # a list that was begun is finished: its pages do not wait behind events
+            answer = self._call("GET", "/acs/users/list", query, acs_system_id, is_live=bool(page_cursor))
+        except Permanent as error:
+            if page_cursor and self._heard().status == 400:
+                raise BadCursor(str(error)) from error
+            raise
+        found, cursor = _objects(answer, "acs_users", "acs_user_id"), _next_cursor(answer)
+        if cursor is not None and cursor == page_cursor:
+            raise BadCursor(f"GET /acs/users/list {acs_system_id}: the same page_cursor came twice")
+        return UserPage(found, cursor)
+
+    def user_pages(self, acs_system_id: str) -> Iterator[list[Mapping[str, Any]]]:
+        """All of them, a page at a time. Raises before the end when the list is not whole."""
+        page = self.user_page(acs_system_id)
         cursors: set[str] = set()
-        while True:
-            is_begun = bool(cursors)  # a list that was begun is finished: its pages do not wait behind events
-            answer = self._call("GET", "/acs/users/list", query, acs_system_id, is_live=is_begun)
-            yield _objects(answer, "acs_users", "acs_user_id")
-            cursor = _next_cursor(answer)
-            if cursor is None:
-                return
-            if cursor in cursors:
-                raise Temporary(f"GET /acs/users/list {acs_system_id}: the same page_cursor came twice")
-            cursors.add(cursor)
-            query = {**query, "page_cursor": cursor}
+        yield page.users
+        while page.cursor is not None:
+            if page.cursor in cursors:
+                raise BadCursor(f"GET /acs/users/list {acs_system_id}: the same page_cursor came twice")
+            cursors.add(page.cursor)
+            page = self.user_page(acs_system_id, page.cursor)
+            yield page.users
 
     def look_at(self, acs_system_id: str, acs_user_id: str | None) -> None:
         """One call about an access system, for what it says of the system: of this user, or a list of one."""

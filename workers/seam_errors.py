@@ -1,7 +1,8 @@
 """What did Seam's answer mean? Every status and transport error becomes Temporary or Permanent here.
 
 Temporary
-└── NoAnswer    a time-out, a broken connection, a 5xx: what calls to a broken access system look like
+├── NoAnswer    a time-out, a broken connection, a 5xx: what calls to a broken access system look like
+└── RefusesUs   401: Seam does not accept our key
 Permanent
 └── NotFound    Seam itself says, in its own JSON, that there is no such thing
 """
@@ -30,6 +31,10 @@ class NoAnswer(Temporary):
     """The call failed as calls to a broken access system fail: a time-out, a broken connection, a 5xx."""
 
 
+class RefusesUs(Temporary):
+    """Seam does not accept our key. Temporary: keys are mended, and what waits shall then be done."""
+
+
 @dataclass(slots=True)
 class Heard:
     """What a response's head said; the SDK's errors do not carry it. Without a status there was no response."""
@@ -56,7 +61,7 @@ def translate(what: str, error: Exception, heard: Heard, *, was_cut_short: bool)
         is_ours = was_cut_short and isinstance(error, httpx.TimeoutException)
         return Temporary(words) if is_ours else NoAnswer(words)
     if isinstance(error, SeamHttpUnauthorizedError) or status == 401:
-        return Temporary(f"{what}: 401, Seam does not accept the API key", delay=timedelta(minutes=1))
+        return RefusesUs(f"{what}: 401, Seam does not accept the API key", delay=timedelta(minutes=1))
     if status >= 500:
         return NoAnswer(f"{what}: {status}{_words(error)}", delay=heard.retry_after)
     if status in _TEMPORARY_STATUS:

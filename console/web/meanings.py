@@ -93,7 +93,7 @@ MEANINGS: Mapping[str, Meaning] = {
     ),
     "too_many_missing": Meaning(
         "Many users of this access system were missing from Seam's list at once. Nothing was done about them.",
-        "If they were deleted on purpose, `seamkeeper sync` them; else ask Seam's support.",
+        "If they were deleted on purpose, `seamkeeper sync --system ID --accept-missing`; else ask Seam's support.",
         "Perhaps",
     ),
     "webhook_silent": Meaning(
@@ -138,6 +138,11 @@ MEANINGS: Mapping[str, Meaning] = {
         "Seam signs what it sends to our address with a secret that we do not have, so we refuse it.",
         "`seamkeeper register --url … --secret-file …`, or copy the secret from Seam Console.",
         "No",
+    ),
+    "seam_refuses_us": Meaning(
+        "Seam does not accept our API key (401). Nothing is read, and nobody is marked as gone.",
+        "Look at the key in Seam Console, set SEAM_API_KEY, and start the processes again.",
+        "Only with another key",
     ),
     "circuit_open": Meaning(
         "Calls about the users of this access system keep failing. They wait.",

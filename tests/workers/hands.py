@@ -18,6 +18,7 @@ from seamkeeper.queues import QUEUES
 from simulator import users_api
 from simulator.refusals import Refusal
 from simulator.world import World
+from workers.seam_api import UserPage
 
 _ENDPOINTS = {
     "/acs/users/update": users_api.update_user,
@@ -64,9 +65,12 @@ class NearSeam:
             raise Temporary(f"{path}: {refusal.status}") from refusal
         return "request"
 
-    def user_pages(self, acs_system_id: str) -> Any:
+    def user_page(self, acs_system_id: str, _page_cursor: str | None = None) -> UserPage:
         users = [self.world.shape(user) for user in list(self.world.users.values())]
-        yield [user for user in users if user["acs_system_id"] == acs_system_id]
+        return UserPage([user for user in users if user["acs_system_id"] == acs_system_id], None)
+
+    def user_pages(self, acs_system_id: str) -> Any:
+        yield self.user_page(acs_system_id).users
 
     def holder_of(self, acs_credential_id: str) -> str | None:
         credential = self.world.credentials.get(acs_credential_id)

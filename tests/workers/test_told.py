@@ -10,6 +10,7 @@ from seamkeeper import database, issues, notices
 from seamkeeper.queues import RESYNC_SYSTEM
 from simulator.serve import Running
 from tests.workers.conftest import Floor
+from workers.seam_api import UserPage
 
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # apprise's own import
 
@@ -55,7 +56,7 @@ def test_too_many_missing_is_a_finding_on_the_access_system(floor: Floor, sim: R
 
     resync()
     with monkeypatch.context() as patched:
-        patched.setattr(type(floor.tools.seam), "user_pages", lambda *_arguments: iter([[]]))
+        patched.setattr(type(floor.tools.seam), "user_page", lambda *_arguments: UserPage([], None))
         resync()
     while_short = findings()
     health = {floor.user(acs_user_id)["health"] for acs_user_id in people}

@@ -191,8 +191,8 @@ def test_a_database_of_a_newer_version(seamkeeper: Seamkeeper, tmp_path: Path) -
 @SQLITE
 def test_sync(seamkeeper: Seamkeeper, redis: Redis) -> None:
     """Users, systems, or everything; what was asked for is said, and asking twice is one job."""
-    first = seamkeeper("sync", "u1", "u2", "--system", "s1")
-    second = seamkeeper("sync", "u1", "--all")
+    first = seamkeeper("sync", "u1", "u2", "--system", "s1", "--no-wait")
+    second = seamkeeper("sync", "u1", "--all", "--no-wait")
 
     assert (first.code, first.out, first.err) == (0, "", "Asked for 2 users and 1 access system.\n")
     assert second.err == "Asked for 1 user and all access systems.\n"

@@ -1,0 +1,69 @@
+"""Whose resync is due? Each access system has its own rhythm; one call says which there are, with how many users.
+
+A number of users that has changed makes the next resync come sooner; it is never a reason to leave one out.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from seamkeeper import clock, database, logs, mirror, resyncs, systems
+from seamkeeper.resyncs import Rhythm
+from workers.key_refused import watched
+from workers.tools import Tools
+
+
+def look_at_systems(tools: Tools) -> int:
+    """Asks for the resyncs that are due and gives their number. Systems that we hold users of and that Seam does not
+    list any more are looked at, too."""
+    with watched(tools):
+        listed = {str(each["acs_system_id"]): each.get("acs_user_count") for each in tools.seam.systems()}
+    with database.reading(tools.engine) as connection:
+        forgotten = dict.fromkeys(mirror.systems_with_users(connection))
+    found = [_look(tools, acs_system_id, count) for acs_system_id, count in (forgotten | listed).items()]
+    return sum(found)
+
+
+def latest_night(at: datetime, hour: int) -> datetime:
+    """The last time that it was this hour, in UTC."""
+    tonight = at.replace(hour=hour, minute=0, second=0, microsecond=0)
+    return tonight if tonight <= at else tonight - timedelta(days=1)
+
+
+def _look(tools: Tools, acs_system_id: str, count: Any) -> bool:
+    """True when a resync was asked for."""
+    count, at = count if isinstance(count, int) else None, clock.now()
+    with database.reading(tools.engine) as connection:
+        rhythm = resyncs.rhythm_of(connection, acs_system_id)
+        why = _why_now(tools, connection, rhythm, count, at)
+        is_connected = systems.is_connected(connection, acs_system_id)
+    if why and (not is_connected or tools.circuits.is_open(acs_system_id)):
+        return False  # whoever brings it back asks for a resync; it stays due, too
+    is_full = bool(why) and (rhythm.full_at is None or rhythm.full_at < latest_night(at, tools.settings.nightly_hour))
+    values: dict[str, Any] = {"acs_user_count": count} if count != rhythm.acs_user_count else {}
+    if why:
+        resyncs.ask(tools.queues, acs_system_id, why=why, is_full=is_full)
+        values |= {"next_at": resyncs.next_after(at, tools.settings.resync_every)}
+        values |= {"full_at": at} if is_full else {}
+        logs.get().info("resync.due", acs_system_id=acs_system_id, why=why)
+    if values:
+        with tools.engine.begin() as connection:
+            resyncs.change(connection, acs_system_id, **values)
+    return bool(why)
+
+
+def _why_now(tools: Tools, connection: Connection, rhythm: Rhythm, count: int | None, at: datetime) -> str | None:
+    """In words; None when it is not due."""
+    if rhythm.full_at is None or rhythm.full_at < latest_night(at, tools.settings.nightly_hour):
+        return "resync of the night, in full"
+    if rhythm.next_at is None or rhythm.next_at <= at:
+        return "resync by the clock"
+    if rhythm.next_at - at > 2 * tools.settings.resync_every:
+        return "resync by the clock, which was set back"
+    if count is None or count == rhythm.acs_user_count:
+        return None
+    held = mirror.count_of_system(connection, rhythm.acs_system_id)
+    return None if count == held else f"Seam counts {count} users, we hold {held}"
