@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -31,6 +32,8 @@ _BEATS = 6  # heartbeats in that time
 _LONGEST_SLEEP = 5.0  # seconds between looks at memory and age, while nothing runs
 _PATIENCE = 10.0  # seconds a worker that was told to end waits for a Redis that is away
 
+SetAside = Callable[[Any, str], None]
+
 
 def check_rq() -> None:
     """Raises `ValueError` on an RQ whose keys may be others."""
@@ -43,18 +46,20 @@ class ConcurrentWorker(BaseWorker):
 
     `grace`: seconds after a job's time-out until its thread is given up. `lives`: seconds without a heartbeat until its
     jobs are taken for abandoned. `retire`: asked now and then; words mean that the process shall be replaced, and why.
-    `overflow`: likewise, and what runs is not waited for.
+    `overflow`: likewise, and what runs is not waited for. `set_aside`: told of each job that stands in the failed
+    registry now, and why, after that was written.
     """
 
     death_penalty_class = ThreadPenalty
 
     def __init__(
         self, queues: Any, *, concurrency: int = 32, grace: float = 5.0, lives: int = _LIVES,
-        retire: Reason | None = None, overflow: Reason | None = None, **options: Any,
+        retire: Reason | None = None, overflow: Reason | None = None, set_aside: SetAside | None = None, **options: Any,
     ) -> None:  # fmt: skip
         check_rq()
         super().__init__(queues, **options)
         self.lives, self.concurrency, self.is_to_be_replaced = lives, concurrency, False
+        self._set_aside = set_aside
         self._watch = Watch(self, grace=grace, retire=retire, overflow=overflow)
         self._crew = Crew(concurrency, self._perform)
         self._inbox: SimpleQueue[Run | None] = SimpleQueue()  # None wakes the loop
@@ -239,6 +244,17 @@ class ConcurrentWorker(BaseWorker):
         if not finish.prepare(self, run) and self._is_mine(run):
             finish.by_rqs_methods(self, run)
         self._inbox.put(run)
+
+    # For the sweep and those who write ends
+
+    def tell_set_aside(self, job: Any, reason: str) -> None:
+        """This job failed for good. Whoever wants to know that must not stop the worker."""
+        if self._set_aside is None:
+            return
+        try:
+            self._set_aside(job, reason)
+        except Exception:
+            self.log.exception("Worker %s: nobody was told of the failed job %s", self.name, job.id)
 
     # For the watch
 
