@@ -272,6 +272,18 @@ class Queues(Turns):
         """It could not be done and is tried again: until then an ask is none more."""
         self._wait_again(keys=[self.keys.waiting(f"{function}:{name}")], args=[*self.starts, job_id])
 
+    def pause_queue(self, name: str) -> bool:
+        """Our workers take nothing more from it; what runs ends, and what comes waits. False: it was paused already."""
+        return bool(self.redis.sadd(self.keys.paused_queues(), name))
+
+    def resume_queue(self, name: str) -> bool:
+        """They take from it again, within a second. False: it was not paused."""
+        return bool(self.redis.srem(self.keys.paused_queues(), name))
+
+    def paused_queues(self) -> frozenset[str]:
+        """Those that are paused."""
+        return frozenset(text(name) for name in self.redis.smembers(self.keys.paused_queues()))
+
     def count(self, name: str, by: int = 1) -> None:
         """Adds to a counter that /metrics shows; `name` is `metric:label`."""
         self.redis.hincrby(self.keys.counters(), name, by)

@@ -24,7 +24,7 @@ COMMANDS = {
     "plan": ("plan", "Read users at Seam and show what would be written; nothing is."),
     "apply": ("apply", "Write exactly what a plan says."),
     "recreate": ("recreate", "Make new users in place of those who are gone and still desired."),
-    "pause": ("pause", "Write nothing about users, an access system or all for a while."),
+    "pause": ("pause", "Write nothing about users, an access system or all for a while; or let a queue wait."),
     "resume": ("pause", "End a pause."),
     "events": ("events", "The events: list, show."),
     "notices": ("notices", "What people were told outside of the console: list, test."),

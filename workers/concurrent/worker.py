@@ -18,7 +18,7 @@ from rq.version import VERSION
 from rq.worker.base import BaseWorker, WorkerStatus
 
 from workers.concurrent import finish
-from workers.concurrent.claim import claim_call, give_back, give_back_unknown, runs
+from workers.concurrent.claim import claim_call, give_back, give_back_unknown, paused, runs
 from workers.concurrent.deadline import ThreadPenalty
 from workers.concurrent.heartbeat import Every, Pulse
 from workers.concurrent.run import Crew, Run
@@ -68,6 +68,7 @@ class ConcurrentWorker(BaseWorker):
         self._busy = self.hung = self._done = 0
         self._may_have_work, self._is_cold, self._was_away = True, False, False
         self._told_at = 0.0
+        self._paused: frozenset[str] = frozenset()  # as of the last claim
         self.registries = [queue.started_job_registry for queue in self.queues]
         self._waiters = [Waiter(self.connection, queue.key, self._wake) for queue in self.queues]
 
@@ -134,8 +135,9 @@ class ConcurrentWorker(BaseWorker):
         if self._is_cold or (is_enough and not self._busy and not self._finished):
             return False
         if is_short and not is_suspended:  # a job that must not be taken would wake the loop again and again
-            for waiter in self._waiters:
-                waiter.arm()
+            for queue, waiter in zip(self.queues, self._waiters, strict=True):
+                if queue.name not in self._paused:  # likewise; a paused queue is looked at with every tick
+                    waiter.arm()
         is_hungry = self._may_have_work and self._busy < self._crew.size
         self._gather(now_or_never=is_hungry and not is_suspended and not self._stop_requested)
         return True
@@ -179,7 +181,7 @@ class ConcurrentWorker(BaseWorker):
         if answer is None:
             self._set_state_once(WorkerStatus.SUSPENDED)
             return 0
-        claimed = runs(self, answer)
+        claimed, self._paused = runs(self, answer), paused(self, answer)
         self._may_have_work = len(claimed) == wanted
         for run in claimed:
             self.executions[run.execution.id] = run.execution
@@ -197,10 +199,11 @@ class ConcurrentWorker(BaseWorker):
             while True:
                 self._take_in(self._inbox.get_nowait())
         except Empty:
-            pass
+            self._may_have_work = self._may_have_work or bool(self._paused)  # perhaps somebody resumed them
 
     def _needs_ticks(self) -> bool:
-        return bool(self._busy or self._stop_requested or self.get_state() == WorkerStatus.SUSPENDED)
+        is_held = self._paused or self.get_state() == WorkerStatus.SUSPENDED
+        return bool(self._busy or self._stop_requested or is_held)
 
     def _take_in(self, run: Run | None) -> None:
         self._may_have_work = True
