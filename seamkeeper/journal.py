@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -126,6 +127,15 @@ def find_event(connection: Connection, event_id: str) -> dict[str, Any] | None:
     """One event as `events show` gives it: its row, every attempt, and the body as it was received."""
     row = connection.execute(select(events).where(events.c.event_id == event_id)).mappings().one_or_none()
     return None if row is None else _as_json(row) | {"attempts": attempts_of(connection, event_id=event_id)}
+
+
+def bodies(connection: Connection, event_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Of these events what their jobs are made of, oldest first: `event_id`, `event_type`, `body`, `received_at`,
+    `delivery_id`."""
+    table = events.c
+    columns = table.event_id, table.event_type, table.body, table.received_at, table.delivery_id
+    query = select(*columns).where(table.event_id.in_(event_ids)).order_by(table.received_at, table.event_id)
+    return [dict(row) for row in connection.execute(query).mappings()]
 
 
 def attempts_of(

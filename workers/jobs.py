@@ -16,7 +16,7 @@ from seamkeeper import clock, journal
 from seamkeeper.events import Event, read_event
 from seamkeeper.journal import Arrival
 from seamkeeper.queues import RESYNC_ACCOUNT, RESYNC_ALL, RESYNC_SYSTEM
-from workers import messenger, probe, resync
+from workers import messenger, probe, replay, resync
 from workers.changes import Change
 from workers.failures import attempt, postponable, reason_of
 from workers.interface import toolbox_for
@@ -120,6 +120,14 @@ def probe_system(*, name: str, why: str) -> None:
     with attempt(tools, "probe_system"):
         tools.queues.probe_begins(name, job_id=job.id if job else "")
         probe.probe_system(tools, name, why=why)
+
+
+@postponable
+def run_replay(*, replay_id: int) -> None:
+    """The next step of a replay of many."""
+    tools, job = tools_of_this_process(), get_current_job()
+    with attempt(tools, "run_replay"):
+        replay.take_step(tools, replay_id, job_id=job.id if job else "")
 
 
 def _resync(tools: Tools, job_name: str, function: str, name: str, look: Callable[[], int]) -> None:

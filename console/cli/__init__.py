@@ -27,6 +27,8 @@ COMMANDS = {
     "pause": ("pause", "Write nothing about users, an access system or all for a while; or let a queue wait."),
     "resume": ("pause", "End a pause."),
     "events": ("events", "The events: list, show."),
+    "replay": ("replay", "Work through what came before once more: ids, or all that fit."),
+    "dead": ("dead", "What will not be tried again without a person: list, discard."),
     "notices": ("notices", "What people were told outside of the console: list, test."),
     "sync": ("sync", "Read users again now, and repair what drifted."),
     "send": ("send", "Sign a sample event and post it to the receiver."),
