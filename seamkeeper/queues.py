@@ -34,6 +34,7 @@ RUN_OWN_REACTION = "workers.jobs.run_own_reaction"
 SEND_NOTICE = "workers.jobs.send_notice"
 PROBE_SYSTEM = "workers.jobs.probe_system"
 RUN_REPLAY = "workers.jobs.run_replay"
+PRUNE = "workers.jobs.prune"
 
 
 @dataclass(frozen=True, slots=True)

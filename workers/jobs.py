@@ -16,12 +16,13 @@ from seamkeeper import clock, journal
 from seamkeeper.events import Event, read_event
 from seamkeeper.journal import Arrival
 from seamkeeper.queues import RESYNC_ACCOUNT, RESYNC_ALL, RESYNC_SYSTEM
-from workers import messenger, probe, replay, resync
+from workers import messenger, probe, replay, resync, retention
 from workers.changes import Change
 from workers.failures import attempt, postponable, reason_of
 from workers.interface import toolbox_for
 from workers.reactions import own
 from workers.reconcile import Ask, reconcile
+from workers.schedules import run_of
 from workers.tools import Tools, tools_of_this_process
 from workers.turn import in_turn
 
@@ -128,6 +129,14 @@ def run_replay(*, replay_id: int) -> None:
     tools, job = tools_of_this_process(), get_current_job()
     with attempt(tools, "run_replay"):
         replay.take_step(tools, replay_id, job_id=job.id if job else "")
+
+
+@postponable
+def prune() -> None:
+    """What is too old goes (by the clock)."""
+    tools = tools_of_this_process()
+    with attempt(tools, "prune"), run_of(retention.NAME, tools.queues):
+        retention.prune(tools)
 
 
 def _resync(tools: Tools, job_name: str, function: str, name: str, look: Callable[[], int]) -> None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from redis.exceptions import RedisError
 
-from seamkeeper.queues import Queues
+from seamkeeper.queues import PRUNE, RESYNC, Queues
 from seamkeeper.schedules import Schedules
 from seamkeeper.settings import Settings
 
@@ -27,7 +27,9 @@ class Schedule:
     every: Callable[[Settings], timedelta | None]
 
 
-SCHEDULES: tuple[Schedule, ...] = ()
+SCHEDULES: tuple[Schedule, ...] = (
+    Schedule("retention", PRUNE, RESYNC, lambda _told: timedelta(hours=1)),
+)  # fmt: skip
 
 
 def plan_all(queues: Queues, told: Settings) -> None:
