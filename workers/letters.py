@@ -10,7 +10,7 @@ from rq.job import Job
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from seamkeeper import clock, dead, journal, logs, mirror
+from seamkeeper import clock, dead, journal, logs, mirror, orders
 from seamkeeper.dead import Failure, Subject
 from seamkeeper.errors import UnreadableEvent
 from seamkeeper.events import Event, read_event
@@ -58,6 +58,8 @@ def set_aside(tools: Callable[[], Tools], job: Job, reason: str) -> None:
 
 def _set_aside(tools: Tools, job: Job, reason: str) -> None:
     function, arguments = _call(job)
+    if arguments.get("mode") == orders.DRY:  # somebody waited for a plan, and was told
+        return
     name = function.rpartition(".")[2]
     event = _event(arguments) if function == HANDLE_EVENT else None
     acs_user_id = str(arguments.get("acs_user_id") or "") if function == RECONCILE_USER else ""
@@ -121,7 +123,7 @@ def _cause(reason: str) -> str:
     """RQ gives a traceback, or a line; only its last word's beginning is told, as values of people may follow it."""
     kind = _last_line(reason).partition(":")[0].rpartition(".")[2].strip()
     causes = {"AbandonedJobError": "worker_died", "JobTimeoutException": "time_out", "MemoryError": "memory",
-              "DeserializationError": "unreadable_job"}  # fmt: skip
+              "DeserializationError": "unreadable_job", "OperationalError": "database"}  # fmt: skip
     return causes.get(kind, f"unexpected:{kind[:100]}" if kind.isidentifier() else "unexpected")
 
 

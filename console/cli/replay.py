@@ -167,6 +167,9 @@ def _follow(engine: Engine, replay_id: int, *, patience: float, as_json: bool) -
     except KeyboardInterrupt:
         _stop_quietly(engine, replay_id)
         return 130
+    finally:
+        if sys.stderr.isatty():
+            click.echo(err=True)
     with database.reading(engine) as connection:
         row = replays.find(connection, replay_id) or {}
     if row["state"] == "running":

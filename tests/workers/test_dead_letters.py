@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine, select
 
-from seamkeeper import database, dead, journal
+from seamkeeper import database, dead, journal, orders
 from seamkeeper.database import dead_letters
 from seamkeeper.errors import Permanent
 from simulator.serve import Running
@@ -173,6 +173,18 @@ def test_our_own_worker_writes_one_letter_for_what_its_try_told(floor: Floor, re
     [letter] = open_letters(floor.engine)
     assert (letter["cause"], letter["tries"]) == ("seam:400:invalid_input", 1)
     assert len(floor.failed()) == 1
+
+
+def test_a_look_for_a_plan_leaves_no_letter(floor: Floor, redis: Redis, sim: Running) -> None:
+    """Who asked for the plan waits for its answer; nobody has to try again."""
+    acs_user_id = sim.world.add_user()
+    refuse(sim)
+    floor.tools.queues.ask_reconcile(acs_user_id, why="a test", source="operator", mode=orders.DRY)
+
+    a_worker(redis, ["reconcile"], set_aside=keeping(floor)).work(burst=True, logging_level="CRITICAL")
+
+    assert len(floor.failed()) == 1
+    assert open_letters(floor.engine) == []
 
 
 def test_causes_are_grouped_and_a_person_may_discard_them(engine: Engine) -> None:

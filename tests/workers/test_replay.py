@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.event import listen, remove
 
 from seamkeeper import clock, database, dead, journal, replays
 from seamkeeper.database import events
@@ -282,3 +283,34 @@ def test_two_steps_at_once_are_one(floor: Floor, redis: Redis) -> None:
     replay.take_step(floor.tools, replay_id, job_id="dead")
 
     assert (beside, row_of(floor, replay_id)["done"]) == (0, 5)
+
+
+FILTERS = [
+    Chosen(status="dead"), Chosen(status="dead", cause="x"), Chosen(event_type="acs_user.created"),
+    Chosen(acs_user_id="u1"), Chosen(since=clock.now() - timedelta(days=1)), Chosen(ids=("e000001", "e000002")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("chosen", FILTERS, ids=lambda chosen: "-".join(sorted(chosen.as_json())))
+def test_an_index_leads_to_every_page(floor: Floor, chosen: Chosen) -> None:
+    """The planner reads no table from end to end, from no place on."""
+    keep(floor, [f"u{number}" for number in range(50)], 3000)
+    with floor.engine.begin() as connection:
+        for number in range(200):
+            dead.write(connection, dead.Subject("user", f"u{number}", "x"), dead.Failure("x", "x"), tries=1)
+        if floor.engine.dialect.name == "postgresql":
+            connection.execute(text("ANALYZE"))
+    seen: list[tuple[str, Any]] = []
+
+    def remember(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        seen.append((statement, parameters))
+
+    with floor.engine.connect() as connection:
+        listen(connection, "before_cursor_execute", remember)
+        for place in (None, ["events", clock.iso(clock.now() - timedelta(minutes=60)), "e000001"], ["letters", 5]):
+            replays.page(connection, chosen, None if chosen.ids else place, limit=20)
+        remove(connection, "before_cursor_execute", remember)
+        explain = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
+        plans = [str(connection.exec_driver_sql(explain + sql, values).all()) for sql, values in seen]
+
+    assert not [plan for plan in plans if "Seq Scan on events" in plan or "SCAN events'" in plan], plans
