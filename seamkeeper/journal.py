@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, literal, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, and_, func, insert, literal, select, tuple_, update
 
 from seamkeeper import clock
 from seamkeeper.database import attempts, events, plain, upsert
+from seamkeeper.dead import Failure
 from seamkeeper.events import Event
 
 STATUSES = ("received", "queued", "running", "retrying", "done", "ignored", "quarantined", "dead")
@@ -41,7 +42,7 @@ def write_event(connection: Connection, event: Event, body: str, arrival: Arriva
         "status": "running",
         **_arrival(body, arrival),
     }
-    again = {"event_id": event.event_id, "status": "running", "reason": None, "settled_at": None}
+    again = {"event_id": event.event_id, "status": "running", "reason": None, "cause": None, "settled_at": None}
     upsert(connection, events, again, made=row)
 
 
@@ -51,10 +52,12 @@ def write_unreadable(connection: Connection, name: str, body: str, reason: str, 
     upsert(connection, events, {"event_id": name, "status": "quarantined"}, made=row)
 
 
-def settle(connection: Connection, event_id: str, status: str, *, reason: str | None = None) -> None:
+def settle(
+    connection: Connection, event_id: str, status: str, *, reason: str | None = None, cause: str | None = None
+) -> None:
     """What became of the event; a settled one gets its time."""
     settled_at = clock.now() if status in SETTLED else None
-    values = {"status": status, "reason": reason, "settled_at": settled_at}
+    values = {"status": status, "reason": reason, "cause": cause, "settled_at": settled_at}
     connection.execute(update(events).where(events.c.event_id == event_id).values(values))
 
 
@@ -98,11 +101,48 @@ def begin_attempt(
 
 
 def end_attempt(
-    connection: Connection, attempt_id: int, outcome: str, *, reason: str | None = None, next_at: datetime | None = None
-) -> None:
+    connection: Connection, attempt_id: int, outcome: str, *, reason: str | None = None, cause: str | None = None,
+    request_id: str | None = None, next_at: datetime | None = None,
+) -> None:  # fmt: skip
     """How the try ended: `ok`, `retry` or `postponed` (with the time of the next) or `dead`."""
-    values = {"outcome": outcome, "reason": reason, "next_at": next_at, "ended_at": clock.now()}
+    values = {"outcome": outcome, "reason": reason, "cause": cause, "seam_request_id": request_id, "next_at": next_at,
+              "ended_at": clock.now()}  # fmt: skip
     connection.execute(update(attempts).where(attempts.c.attempt_id == attempt_id).values(values))
+
+
+def end_lost_attempts(
+    connection: Connection, job_id: str, failure: Failure, *, event_id: str | None, acs_user_id: str | None
+) -> None:
+    """The tries of this job that nobody ended, since their workers died in them."""
+    if not (event_id or acs_user_id):  # no index leads to the tries of a job alone
+        return
+    is_theirs = attempts.c.event_id == event_id if event_id else attempts.c.acs_user_id == acs_user_id
+    is_lost = and_(is_theirs, attempts.c.job_id == job_id, attempts.c.outcome == "running")
+    values = {"outcome": "dead", "reason": failure.reason, "cause": failure.cause, "ended_at": clock.now()}
+    connection.execute(update(attempts).where(is_lost).values(values))
+
+
+def failed_tries(
+    connection: Connection, job: str, *, event_id: str | None = None, acs_user_id: str | None = None
+) -> tuple[int, datetime | None]:
+    """How often a job about this event or user failed since it last went well (of very many: in its last hundred
+    tries), and when the first of these began. What was only postponed is no try."""
+    wanted = attempts.c.event_id == event_id if event_id else attempts.c.acs_user_id == acs_user_id
+    query = select(attempts.c.outcome, attempts.c.started_at).where(wanted, attempts.c.job == job)
+    number, first_at = 0, None
+    for outcome, started_at in connection.execute(query.order_by(attempts.c.attempt_id.desc()).limit(100)):
+        if outcome == "ok":
+            break
+        if outcome != "postponed":
+            number, first_at = number + 1, started_at
+    return number, first_at
+
+
+def subjects_of(connection: Connection, event_id: str) -> dict[str, Any] | None:
+    """`acs_user_id` and `acs_system_id` of one event."""
+    query = select(events.c.acs_user_id, events.c.acs_system_id).where(events.c.event_id == event_id)
+    row = connection.execute(query).mappings().one_or_none()
+    return None if row is None else dict(row)
 
 
 def find_event(connection: Connection, event_id: str) -> dict[str, Any] | None:
@@ -111,13 +151,22 @@ def find_event(connection: Connection, event_id: str) -> dict[str, Any] | None:
     return None if row is None else _as_json(row) | {"attempts": attempts_of(connection, event_id=event_id)}
 
 
+def bodies(connection: Connection, event_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """Of these events what their jobs are made of, oldest first: `event_id`, `event_type`, `body`, `received_at`,
+    `delivery_id`."""
+    table = events.c
+    columns = table.event_id, table.event_type, table.body, table.received_at, table.delivery_id
+    query = select(*columns).where(table.event_id.in_(event_ids)).order_by(table.received_at, table.event_id)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
 def attempts_of(
     connection: Connection, *, event_id: str | None = None, acs_user_id: str | None = None, limit: int = 100
 ) -> list[dict[str, Any]]:
     """The tries of one event, or the reconciles of one user, oldest first; of very many the newest."""
     wanted = attempts.c.event_id == event_id if event_id else attempts.c.acs_user_id == acs_user_id
     rows = connection.execute(select(attempts).where(wanted).order_by(attempts.c.attempt_id.desc()).limit(limit))
-    names = ("job", "job_id", "outcome", "reason", "started_at", "ended_at", "next_at")
+    names = ("job", "job_id", "outcome", "reason", "cause", "seam_request_id", "started_at", "ended_at", "next_at")
     return [{name: plain(row[name]) for name in names} for row in reversed(rows.mappings().all())]
 
 

@@ -38,6 +38,8 @@ BACKFILL = "workers.jobs.backfill_by_the_clock"
 BACKFILL_SPAN = "workers.jobs.backfill_span"
 RECOVER = "workers.jobs.recover"
 CHECK_REGISTRATION = "workers.jobs.check_registration"
+RUN_REPLAY = "workers.jobs.run_replay"
+PRUNE = "workers.jobs.prune"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,13 @@ class Keys:
     def paused_queues(self) -> str:
         return f"{self.prefix}:seamkeeper:paused"
 
+    def replay(self, replay_id: int) -> str:
+        return f"{self.prefix}:seamkeeper:replay:{replay_id}"
+
+    def deaths(self, job_id: str) -> str:
+        """Of a job's workers, as workers/concurrent/sweep.py counts them."""
+        return f"{self.prefix}:seamkeeper:deaths:{job_id}"
+
     def rejected(self) -> str:
         return f"{self.prefix}:seamkeeper:rejected"
 
@@ -160,7 +169,7 @@ redis.call('SET', KEYS[1], ARGV[5], 'EX', 172800)
 redis.call('HSET', KEYS[4], unpack(ARGV, 7))
 redis.call('SADD', KEYS[3], KEYS[2])
 if ARGV[6] == '0' then
-  redis.call('RPUSH', KEYS[2], ARGV[5])
+  redis.call(redis.call('HGET', KEYS[4], 'enqueue_at_front') == '1' and 'LPUSH' or 'RPUSH', KEYS[2], ARGV[5])
 else
   redis.call('ZADD', SCHEDULED .. redis.call('HGET', KEYS[4], 'origin'), ARGV[6], ARGV[5])
 end
@@ -287,6 +296,42 @@ class Queues(Turns):
         """It could not be done and is tried again: until then an ask is none more."""
         self._wait_again(keys=[self._resync_mark(function, name, goes_on)], args=[*self.starts, job_id])
 
+    def ask_replay(self, replay_id: int, *, delay: timedelta | None = None) -> str:
+        """Asks for the next step of a replay. It stands behind live work and before a resync: it is short."""
+        job = Job(
+            job_id=f"replay-{replay_id}-{uuid.uuid4().hex[:8]}",
+            function=RUN_REPLAY,
+            arguments={"replay_id": replay_id},
+            description=f"replay {replay_id}",
+        )
+        mark = self.keys.waiting(f"{RUN_REPLAY}:{replay_id}")
+        return self.ask_once(mark, job, queue=RESYNC, delay=delay, is_at_front=True)
+
+    def replay_begins(self, replay_id: int, *, job_id: str) -> bool:
+        """The step is this job's, until its end or for as long as a job may run. False: another is at it, or waits."""
+        names = [self.keys.waiting(f"{RUN_REPLAY}:{replay_id}")]
+        if not self._begin_once(keys=names, args=[*self.starts, job_id]):
+            return False
+        key, lasts = self.keys.replay(replay_id), self.terms.timeout + timedelta(seconds=15)
+        return bool(self.redis.set(key, job_id, nx=True, ex=lasts)) or self.redis.get(key) == job_id.encode()
+
+    def replay_ends(self, replay_id: int, *, job_id: str) -> None:
+        """The step is over."""
+        if self.redis.get(self.keys.replay(replay_id)) == job_id.encode():
+            self.redis.delete(self.keys.replay(replay_id))
+
+    def pause_queue(self, name: str) -> bool:
+        """Our workers take nothing more from it; what runs ends, and what comes waits. False: it was paused already."""
+        return bool(self.redis.sadd(self.keys.paused_queues(), name))
+
+    def resume_queue(self, name: str) -> bool:
+        """They take from it again, within a second. False: it was not paused."""
+        return bool(self.redis.srem(self.keys.paused_queues(), name))
+
+    def paused_queues(self) -> frozenset[str]:
+        """Those that are paused."""
+        return frozenset(text(name) for name in self.redis.smembers(self.keys.paused_queues()))
+
     def count(self, name: str, by: int = 1) -> None:
         """Adds to a counter that /metrics shows; `name` is `metric:label`."""
         self.redis.hincrby(self.keys.counters(), name, by)
@@ -305,10 +350,14 @@ class Queues(Turns):
         name = f"{PROBE_SYSTEM}:{acs_system_id}"
         return self.keys.waiting(name), self.keys.later(name, 0)
 
-    def ask_once(self, mark: str, job: Job, *, queue: str, delay: timedelta | None = None) -> str:
+    def ask_once(
+        self, mark: str, job: Job, *, queue: str, delay: timedelta | None = None, is_at_front: bool = False
+    ) -> str:
         """Puts a job into its queue unless the one that the mark names waits there; gives the id of who waits."""
         at = clock.now()
-        fields = self._fields(job, queue, at=at, is_later=bool(delay))
+        fields = self._fields(job, queue, at=at, is_later=bool(delay)) | (
+            {"enqueue_at_front": 1} if is_at_front else {}
+        )
         due = due_at(at + delay) if delay else 0
         names = [mark, self.keys.queue(queue), self.keys.queues(), self.keys.job(job.job_id)]
         return text(self._ask_once_script(keys=names, args=[*self.starts, job.job_id, due, *flatten(fields)]))

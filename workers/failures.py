@@ -14,13 +14,15 @@ from typing import Any, ParamSpec, TypeVar
 
 from redis.exceptions import RedisError
 from rq import Retry, get_current_job
+from rq.timeouts import JobTimeoutException
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
-from seamkeeper import clock, journal, logs
+from seamkeeper import clock, dead, journal, logs
+from seamkeeper.dead import Failure, Subject
 from seamkeeper.errors import Permanent, Postponed, SeamkeeperError, Temporary
 from seamkeeper.rqjob import jittered
-from workers import notices
+from workers import letters, notices
 from workers.tools import Tools
 
 _SOON = timedelta(seconds=30)  # for what was postponed without a word about until when
@@ -60,9 +62,10 @@ class Try:
 def attempt(
     tools: Tools, name: str, *, event_id: str | None = None, event_type: str | None = None,
     acs_user_id: str | None = None, counter: str | None = None, settles: bool = True,
-    judge: Callable[[Exception], Fate] | None = None,
+    judge: Callable[[Exception], Fate] | None = None, is_lettered: bool = True,
 ) -> Iterator[Try]:  # fmt: skip
     """Records one try and how it ended, and settles the event it belongs to (unless it is not the one who `settles`).
+    One that is dead has a dead letter, unless it is not to be `is_lettered`; a success ends that of its subject.
 
     `judge` says what a failure leads to. Without one, retrying is RQ's (`by_rq`), and the error travels on. A database
     that is away changes none of that: the line in the log then stands for the line in the journal.
@@ -70,16 +73,21 @@ def attempt(
     job = get_current_job()
     log = logs.get().bind(job=name, job_id=job.id if job else None, event_id=event_id, acs_user_id=acs_user_id)
     counter = counter or (f"event_attempts:{event_type}" if event_type else "user_attempts")
-    tried = _begin(tools, log, job_id=job.id if job else "", job=name, event_id=event_id, acs_user_id=acs_user_id)
+    job_id = job.id if job else ""
+    subject = letters.subject_of(
+        name, job_id, event_id=event_id, event_type=event_type, acs_user_id=acs_user_id, settles=settles
+    ) if is_lettered else None  # fmt: skip
+    tried = _begin(tools, log, job_id=job_id, job=name, event_id=event_id, acs_user_id=acs_user_id)
     try:
         yield tried
     except Exception as error:
         tried.fate = fate = judge(error) if judge else by_rq(tools, error)
-        tried.is_over, reason = fate.outcome == "dead", reason_of(error)
-        _end(tools, log, tried, event_id if settles else None, reason)
+        tried.is_over, failure = fate.outcome == "dead", failure_of(error)
+        reason = failure.reason
+        _end(tools, log, tried, event_id if settles else None, failure, subject)
         unexpected = not isinstance(error, SeamkeeperError | SQLAlchemyError)
         next_at = fate.next_at and clock.iso(fate.next_at)
-        log.warning(f"job.{fate.outcome}", reason=reason, next_at=next_at, exc_info=unexpected)
+        log.warning(f"job.{fate.outcome}", cause=failure.cause, reason=reason, next_at=next_at, exc_info=unexpected)
         _count(tools, f"{counter}:{fate.outcome}")
         if tried.is_over:
             notices.dead(tools, job=name, reason=reason, event_id=event_id, acs_user_id=acs_user_id)
@@ -87,7 +95,7 @@ def attempt(
             raise
         return
     tried.is_over = True
-    _end(tools, log, tried, None, None)
+    _end(tools, log, tried, None, None, subject)
     _count(tools, f"{counter}:ok")
     log.info("job.done")
 
@@ -161,6 +169,23 @@ def reason_of(error: BaseException) -> str:
     return f"unexpected {type(error).__name__} in {ours[-1].name}, line {ours[-1].lineno} of {_file(ours[-1].filename)}"
 
 
+def failure_of(error: BaseException) -> Failure:
+    """The same with its word, for the journal and the dead letters."""
+    if isinstance(error, SeamkeeperError):
+        return Failure(str(error), error.cause or type(error).__name__, error.field, error.request_id)
+    return Failure(reason_of(error), _cause_of(error))
+
+
+def _cause_of(error: BaseException) -> str:
+    if isinstance(error, _AWAY):
+        return "database"
+    if isinstance(error, RedisError):
+        return "redis"
+    if isinstance(error, JobTimeoutException):
+        return "time_out"
+    return "memory" if isinstance(error, MemoryError) else f"unexpected:{type(error).__name__}"
+
+
 def _begin(tools: Tools, log: Any, **line: Any) -> Try:
     try:
         with tools.engine.begin() as connection:
@@ -170,14 +195,24 @@ def _begin(tools: Tools, log: Any, **line: Any) -> Try:
         return Try(not_begun=error)
 
 
-def _end(tools: Tools, log: Any, tried: Try, event_id: str | None, reason: str | None) -> None:
+def _end(
+    tools: Tools, log: Any, tried: Try, event_id: str | None, failure: Failure | None, subject: Subject | None
+) -> None:
     outcome, next_at = (tried.fate.outcome, tried.fate.next_at) if tried.fate else ("ok", None)
+    reason, cause = (failure.reason, failure.cause) if failure else (None, None)
     try:
         with tools.engine.begin() as connection:
             if tried.number is not None:
-                journal.end_attempt(connection, tried.number, outcome, reason=reason, next_at=next_at)
+                request_id = failure.request_id if failure else None
+                journal.end_attempt(connection, tried.number, outcome, reason=reason, cause=cause,
+                                    request_id=request_id, next_at=next_at)  # fmt: skip
             if event_id:
-                journal.settle(connection, event_id, "dead" if outcome == "dead" else "retrying", reason=reason)
+                status = "dead" if outcome == "dead" else "retrying"
+                journal.settle(connection, event_id, status, reason=reason, cause=cause)
+            if subject and outcome == "ok":
+                dead.end(connection, subject.kind, subject.subject_id, by="success")
+            if subject and failure and outcome == "dead":
+                letters.write(connection, subject, failure, job=get_current_job())
     except SQLAlchemyError as error:
         log.warning("journal.not_written", reason=reason_of(error))
 

@@ -27,7 +27,9 @@ from workers import (
     probe,
     recovery,
     registration,
+    replay,
     resync,
+    retention,
     rhythm,
     silence,
 )
@@ -192,6 +194,22 @@ def look_at_systems() -> None:
         except (Temporary, Permanent) as error:
             logs.get().warning("systems.not_looked_at", reason=str(error))
             raise
+
+
+@postponable
+def run_replay(*, replay_id: int) -> None:
+    """The next step of a replay of many."""
+    tools, job = tools_of_this_process(), get_current_job()
+    with attempt(tools, "run_replay"):
+        replay.take_step(tools, replay_id, job_id=job.id if job else "")
+
+
+@postponable
+def prune() -> None:
+    """What is too old goes (by the clock)."""
+    tools = tools_of_this_process()
+    with attempt(tools, "prune"), run_of(retention.NAME, tools.queues):
+        retention.prune(tools)
 
 
 def _resync(

@@ -17,7 +17,9 @@ from rq.serializers import JSONSerializer
 
 from seamkeeper import logs
 from seamkeeper.settings import Settings
+from workers import letters
 from workers.concurrent.worker import ConcurrentWorker
+from workers.tools import tools_of_this_process
 
 _WORKER_TTL = 30  # seconds; RQ adds 60 until the key of a silent worker is gone
 _SPARE_CONNECTIONS = 50  # beside one per job: waiting, heartbeats, sweep, RQ's commands
@@ -44,6 +46,7 @@ def work(queues: Sequence[str], concurrency: int, told: Settings, *, burst: bool
         concurrency=concurrency,
         retire=limits.retire,
         overflow=limits.overflow,
+        set_aside=lambda job, reason: letters.set_aside(tools_of_this_process, job, reason),
         connection=redis,
         serializer=JSONSerializer,
         worker_ttl=_WORKER_TTL,

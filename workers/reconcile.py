@@ -90,7 +90,7 @@ def _there(tools: Tools, ask: Ask, raw: Mapping[str, Any], read_at: datetime) ->
     elif unsettled:
         recreate.find_out(tools, ask, unsettled, raw, is_back=True)
     if "desired_is_wrong" in plan.findings and not ask.step:  # the looks that follow would only be dead of the same
-        raise Permanent(f"{ask.acs_user_id}: mend the desired state: {plan.verdict.reason}")
+        raise Permanent(f"{ask.acs_user_id}: mend the desired state: {plan.verdict.reason}", cause="desired_is_wrong")
 
 
 def _situation(tools: Tools, connection: Connection, ask: Ask, raw: Mapping[str, Any], read_at: datetime) -> Situation:

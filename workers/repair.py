@@ -51,7 +51,8 @@ def update_request(
     refused = {name: "is not set by an update" for name in values if name not in users.UPDATABLE_FIELDS}
     refused |= users.mistakes(values, at=clock.now())
     if refused:
-        raise Permanent("; ".join(f"{name} {sentence}" for name, sentence in refused.items()))
+        words = "; ".join(f"{name} {sentence}" for name, sentence in refused.items())
+        raise Permanent(words, cause="desired_is_wrong", field=next(iter(refused)))
     return {**chosen, **values, **_in_utc(values)}
 
 

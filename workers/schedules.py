@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from redis.exceptions import RedisError
 
-from seamkeeper.queues import BACKFILL, CHECK_REGISTRATION, EVENTS, LOOK_AT_SYSTEMS, RESYNC, Queues
+from seamkeeper.queues import BACKFILL, CHECK_REGISTRATION, EVENTS, LOOK_AT_SYSTEMS, PRUNE, RESYNC, Queues
 from seamkeeper.schedules import Schedules
 from seamkeeper.settings import Settings
 
@@ -36,6 +36,8 @@ SCHEDULES: tuple[Schedule, ...] = (
     Schedule("registration", CHECK_REGISTRATION, RESYNC, lambda told: None if told.register == "off" else _HOUR),
     # Which access systems are due is decided anew each minute: their own rhythm is SEAMKEEPER_RESYNC_MINUTES.
     Schedule("systems", LOOK_AT_SYSTEMS, RESYNC, lambda _told: timedelta(minutes=1)),
+    # What is too old goes, a little each hour.
+    Schedule("retention", PRUNE, RESYNC, lambda _told: _HOUR),
 )
 
 

@@ -9,6 +9,7 @@ Permanent
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -21,6 +22,8 @@ from seamkeeper.errors import Permanent, Temporary
 
 LONGEST_WAIT = timedelta(minutes=30)  # that a Retry-After can make us wait
 _TEMPORARY_STATUS = (408, 409, 425, 429)
+_LONGEST_WORD = 200  # characters, as the database keeps them
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 
 class NotFound(Permanent):
@@ -55,6 +58,14 @@ class Heard:
 def translate(what: str, error: Exception, heard: Heard, *, was_cut_short: bool) -> Temporary | Permanent:
     """The error of ours for one of the SDK's or httpx's. `was_cut_short`: the job's end left less than the usual time,
     so that a time-out says nothing about the other side."""
+    found = _translate(what, error, heard, was_cut_short=was_cut_short)
+    found.cause, found.request_id = _cause(error, heard), heard.request_id
+    if isinstance(error, SeamHttpInvalidInputError) and error.validation_errors:
+        found.field = str(error.validation_errors[0].parameter_name)[:_LONGEST_WORD]
+    return found
+
+
+def _translate(what: str, error: Exception, heard: Heard, *, was_cut_short: bool) -> Temporary | Permanent:
     status = heard.status
     if status is None:
         words = f"{what}: no answer ({type(error).__name__})"
@@ -71,6 +82,24 @@ def translate(what: str, error: Exception, heard: Heard, *, was_cut_short: bool)
     if status == 404:
         return NotFound(f"{what}: 404{_words(error)}")
     return Permanent(f"{what}: {status}{_words(error)}")
+
+
+def _cause(error: Exception, heard: Heard) -> str:
+    """One word for all answers like this one: the status, and Seam's own code where it refuses something."""
+    status = heard.status
+    if status is None:
+        return "seam:no_answer"
+    if isinstance(error, SeamHttpUnauthorizedError) or status == 401:
+        return "seam:401"
+    if status >= 500:
+        return "seam:5xx"
+    if status == 429:
+        return "seam:limit"
+    if not isinstance(error, SeamHttpApiError):
+        return "seam:not_its_own_answer"
+    code = str(error.code)
+    is_told = status not in (404, *_TEMPORARY_STATUS) and _CODE.fullmatch(code)
+    return f"seam:{status}:{code}" if is_told else f"seam:{status}"
 
 
 def _words(error: Exception) -> str:

@@ -34,7 +34,8 @@ def in_turn(tools: Tools, ask: Ask, look: Callable[[], None]) -> None:
         return
     try:
         with attempt(
-            tools, "reconcile_user", acs_user_id=ask.acs_user_id, judge=lambda error: _judge(tools, ask, token, error)
+            tools, "reconcile_user", acs_user_id=ask.acs_user_id, judge=lambda error: _judge(tools, ask, token, error),
+            is_lettered=not ask.is_dry,
         ) as tried:  # fmt: skip
             tried.check()
             look()

@@ -125,11 +125,13 @@ def _queues(states: list[work.QueueState]) -> Iterator[Metric]:
     oldest = GaugeMetricFamily(
         "seamkeeper_queue_oldest_job_age_seconds", "How long the first job of a queue has waited", labels=["queue"]
     )
+    paused = GaugeMetricFamily("seamkeeper_queue_paused", "1 while a queue is paused", labels=["queue"])
     for queue in states:
         for state, count in queue.counts.items():
             jobs.add_metric([queue.name, state], count)
         oldest.add_metric([queue.name], queue.oldest_age or 0.0)
-    yield from (jobs, oldest)
+        paused.add_metric([queue.name], int(queue.is_paused))
+    yield from (jobs, oldest, paused)
 
 
 def _workers(workers: list[work.WorkerState]) -> Metric:

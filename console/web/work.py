@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from redis import Redis
 from rq import Queue, Worker
+from rq.defaults import RQ_KEY_PREFIX
 from rq.exceptions import DeserializationError, NoSuchJobError
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE
 from rq.job import Job
@@ -32,7 +33,7 @@ from rq.utils import as_text, decode_redis_hash, utcparse
 from rq.worker_registration import get_keys
 
 from seamkeeper import clock
-from seamkeeper.queues import QUEUES
+from seamkeeper.queues import QUEUES, Keys
 
 PAGE = 100
 REGISTRIES: Mapping[str, type[BaseRegistry]] = {
@@ -47,11 +48,13 @@ STATES = ("queued", *REGISTRIES)
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """One queue: how many jobs are in each state, and how long the first has waited, in seconds."""
+    """One queue: how many jobs are in each state, how long the first has waited, in seconds, and whether somebody
+    paused it."""
 
     name: str
     counts: Mapping[str, int]
     oldest_age: float | None
+    is_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,8 @@ class JobDetail:
 
 def queue_states(redis: Redis) -> list[QueueState]:
     """Our queues, in the order in which work matters."""
-    return [_queue_state(redis, name) for name in QUEUES]
+    paused = {as_text(name) for name in redis.smembers(Keys(RQ_KEY_PREFIX).paused_queues())}
+    return [_queue_state(redis, name, is_paused=name in paused) for name in QUEUES]
 
 
 def jobs_in(redis: Redis, queue: str, state: str, *, first: int = 0) -> list[JobState]:
@@ -142,13 +146,14 @@ def _registry(redis: Redis, queue: str, state: str) -> BaseRegistry:
     return REGISTRIES[state](queue, connection=redis, serializer=JSONSerializer)
 
 
-def _queue_state(redis: Redis, name: str) -> QueueState:
+def _queue_state(redis: Redis, name: str, *, is_paused: bool) -> QueueState:
     queue = _queue(redis, name)
     counts = {"queued": queue.count}
     counts |= {state: _registry(redis, name, state).get_job_count(cleanup=False) for state in REGISTRIES}
     first = _jobs(redis, dict.fromkeys(queue.get_job_ids(0, 1)))
     since = (first[0].enqueued_at or first[0].created_at) if first else None
-    return QueueState(name, counts, max(0.0, (clock.now() - since).total_seconds()) if since else None)
+    oldest_age = max(0.0, (clock.now() - since).total_seconds()) if since else None
+    return QueueState(name, counts, oldest_age, is_paused)
 
 
 def _jobs(redis: Redis, due: Mapping[str, datetime | None]) -> list[JobState]:

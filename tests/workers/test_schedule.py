@@ -17,8 +17,8 @@ KEYS = Keys()
 
 def test_a_job_that_rq_cannot_read_does_not_stop_the_others(queues: Queues, redis: Redis, redis_url: str) -> None:
     """It is set aside for a while; who was due beside it is in the queue."""
-    asked = queues.ask_reconcile("u1", why="later", source="test", delay=timedelta(seconds=1), queue="resync")
-    for name in ("events", "resync"):
+    asked = queues.ask_reconcile("u1", why="later", source="test", delay=timedelta(seconds=1))
+    for name in ("events", "reconcile"):
         redis.hset(KEYS.job(f"broken-{name}"), "status", "scheduled")
         redis.zadd(KEYS.scheduled(name), {f"broken-{name}": 100})
     stop = threading.Event()
@@ -26,10 +26,11 @@ def test_a_job_that_rq_cannot_read_does_not_stop_the_others(queues: Queues, redi
 
     thread.start()
     try:
-        eventually(lambda: redis.lpos(KEYS.queue("resync"), asked) is not None, within=15, what="the look")
+        eventually(lambda: redis.lpos(KEYS.queue("reconcile"), asked) is not None, within=15, what="the look")
     finally:
         stop.set()
         thread.join(10)
 
-    assert [redis.zscore(KEYS.scheduled(name), f"broken-{name}") for name in ("events", "resync")] == [None, None]
+    for name in ("events", "reconcile"):
+        assert redis.zscore(KEYS.scheduled(name), f"broken-{name}") is None
     assert redis.ttl(KEYS.job("broken-events")) > 86400

@@ -9,6 +9,7 @@ from sys import exc_info
 from typing import Any
 from uuid import uuid4
 
+from rq.defaults import RQ_KEY_PREFIX
 from rq.executions import WORKER_EXECUTIONS_KEY_TEMPLATE, Execution, ExecutionRegistry
 from rq.job import Job
 from rq.suspension import WORKERS_SUSPENDED
@@ -18,25 +19,32 @@ from workers.concurrent.run import Raised, Run
 from workers.concurrent.scripts import CLAIM, GIVE_BACK, Call, travel
 
 _TIMES = (b"created_at", b"enqueued_at", b"started_at", b"ended_at", b"last_heartbeat")
+PAUSED = f"{RQ_KEY_PREFIX}:seamkeeper:paused"  # a set of names: of queues whose jobs wait until somebody resumes them
 SUSPENDED = None  # what the claim answers while RQ's workers are suspended (`rq suspend`)
 
 
 def claim_call(worker: Any, count: int, *, lives: int) -> Call:
     """Asks for up to so many jobs, from the worker's queues in their order. `lives`: seconds without a heartbeat."""
     at = now()
-    names = [WORKERS_SUSPENDED, worker.key, worker.executions_key]
+    names = [WORKERS_SUSPENDED, worker.key, worker.executions_key, PAUSED]
     for queue, registry in zip(worker.queues, worker.registries, strict=True):
         names += (queue.key, registry.key)
     execution = Execution("", "", worker.connection)
     starts = [Job.key_for(""), execution.key.removesuffix(":"), ExecutionRegistry("", worker.connection).key]
     first = uuid4().int  # one system call for all of them; another claim's are as far away as those of any two uuids
     ids = [f"{(first + number) % 2**128:032x}" for number in range(count)]
-    return Call(CLAIM, names, [worker.name, utcformat(at), at.timestamp(), lives, *starts, *ids])
+    queues = [queue.name for queue in worker.queues]
+    return Call(CLAIM, names, [worker.name, utcformat(at), at.timestamp(), lives, *starts, count, *ids, *queues])
 
 
 def runs(worker: Any, answer: Sequence[Any]) -> list[Run]:
     """The claimed jobs. One whose hash RQ cannot read is a failure with its reason, not the end of the worker."""
-    return [_run(worker, *claimed) for claimed in answer]
+    return [_run(worker, *claimed) for claimed in answer[1]]
+
+
+def paused(worker: Any, answer: Sequence[Any]) -> frozenset[str]:
+    """The worker's queues from which nothing may be taken now."""
+    return frozenset(worker.queues[place].name for place in answer[0])
 
 
 def _run(worker: Any, index: int, job_id: bytes, execution_id: bytes, fields: Sequence[bytes]) -> Run:

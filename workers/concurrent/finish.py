@@ -126,6 +126,9 @@ def _unit(worker: Any, run: Run, ttl: int) -> Unit:
 def by_rqs_methods(worker: Any, run: Run) -> None:
     """As RQ's `perform_job` ends a job: failures, retries, callbacks, repeats, limits, webhooks, no result kept."""
     _end(worker, run, _as_rq_does)
+    if run.raised is not None and run.job._status == JobStatus.FAILED:
+        kind, error, _ = run.raised
+        worker.tell_set_aside(run.job, f"{kind.__name__}: {error}")
 
 
 def with_dependents(worker: Any, run: Run) -> None:

@@ -179,17 +179,24 @@ end
 return answers
 """)
 
-# KEYS  1 suspended mark  2 worker  3 the worker's executions, then for each queue: queue, its started registry
+# KEYS  1 suspended mark  2 worker  3 the worker's executions  4 names of paused queues, then for each queue: queue, its
+#       started registry
 # ARGV  1 worker's name  2 ISO time  3 unix time  4 seconds until the execution is taken for dead
-#       5 start of a job key  6 start of an execution key  7 start of a job's executions key  8.. new execution ids
+#       5 start of a job key  6 start of an execution key  7 start of a job's executions key  8 how many execution ids
+#       9.. these, then the names of the queues
+# Gives the places of the paused queues, and what was claimed of the others.
 # Field for field what RQ 3.0 writes in Execution.create, Worker.prepare_execution and prepare_job_execution. An id
 # whose job is gone is dropped, as RQ does.
 CLAIM = Script("""
 if redis.call('EXISTS', KEYS[1]) == 1 then return false end
-local found, used, ttl = {}, 8, tonumber(ARGV[4])
-local dies = math.floor(tonumber(ARGV[3])) + ttl
-for queue = 4, #KEYS, 2 do
-  while used <= #ARGV do
+local found, paused, used, ttl = {}, {}, 9, tonumber(ARGV[4])
+local dies, last = math.floor(tonumber(ARGV[3])) + ttl, 8 + ARGV[8]
+local is_any_paused = redis.call('EXISTS', KEYS[4]) == 1
+for queue = 5, #KEYS, 2 do
+  local place = (queue - 5) / 2
+  local is_paused = is_any_paused and redis.call('SISMEMBER', KEYS[4], ARGV[last + place + 1]) == 1
+  if is_paused then paused[#paused + 1] = place end
+  while not is_paused and used <= last do
     local id = redis.call('LPOP', KEYS[queue])
     if not id then break end
     local job = ARGV[5] .. id
@@ -206,7 +213,7 @@ for queue = 4, #KEYS, 2 do
       redis.call('HSET', job, 'last_heartbeat', ARGV[2], 'status', 'started', 'started_at', ARGV[2],
         'worker_name', ARGV[1])
       redis.call('PERSIST', job)
-      found[#found + 1] = { (queue - 4) / 2, id, execution, redis.call('HGETALL', job) }
+      found[#found + 1] = { place, id, execution, redis.call('HGETALL', job) }
       used = used + 1
     end
   end
@@ -215,7 +222,7 @@ if #found > 0 then
   redis.call('EXPIRE', KEYS[3], ttl + 60)
   redis.call('HSET', KEYS[2], 'state', 'busy')
 end
-return found
+return { paused, found }
 """)
 
 # KEYS  1 started registry  2 queue  3 job  4 execution  5 the job's executions  6 the worker's executions

@@ -108,6 +108,7 @@ def _bring_back(worker: Any, queue: Any, entry: str, at: float) -> None:
     [[verdict]] = travel(redis, [settle_call([Unit(registry, entry, recorded(pipeline), before=at)])])
     if verdict == WRITTEN and reason:
         job.send_webhooks(JobStatus.FAILED, exc_string=reason)
+        worker.tell_set_aside(job, reason)
         queue.enqueue_dependents(job)
     if verdict == WRITTEN:
         release_slot(job)

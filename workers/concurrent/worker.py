@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -17,7 +18,7 @@ from rq.version import VERSION
 from rq.worker.base import BaseWorker, WorkerStatus
 
 from workers.concurrent import finish
-from workers.concurrent.claim import claim_call, give_back, give_back_unknown, runs
+from workers.concurrent.claim import claim_call, give_back, give_back_unknown, paused, runs
 from workers.concurrent.deadline import ThreadPenalty
 from workers.concurrent.heartbeat import Every, Pulse
 from workers.concurrent.run import Crew, Run
@@ -31,6 +32,8 @@ _BEATS = 6  # heartbeats in that time
 _LONGEST_SLEEP = 5.0  # seconds between looks at memory and age, while nothing runs
 _PATIENCE = 10.0  # seconds a worker that was told to end waits for a Redis that is away
 
+SetAside = Callable[[Any, str], None]
+
 
 def check_rq() -> None:
     """Raises `ValueError` on an RQ whose keys may be others."""
@@ -43,18 +46,20 @@ class ConcurrentWorker(BaseWorker):
 
     `grace`: seconds after a job's time-out until its thread is given up. `lives`: seconds without a heartbeat until its
     jobs are taken for abandoned. `retire`: asked now and then; words mean that the process shall be replaced, and why.
-    `overflow`: likewise, and what runs is not waited for.
+    `overflow`: likewise, and what runs is not waited for. `set_aside`: told of each job that stands in the failed
+    registry now, and why, after that was written.
     """
 
     death_penalty_class = ThreadPenalty
 
     def __init__(
         self, queues: Any, *, concurrency: int = 32, grace: float = 5.0, lives: int = _LIVES,
-        retire: Reason | None = None, overflow: Reason | None = None, **options: Any,
+        retire: Reason | None = None, overflow: Reason | None = None, set_aside: SetAside | None = None, **options: Any,
     ) -> None:  # fmt: skip
         check_rq()
         super().__init__(queues, **options)
         self.lives, self.concurrency, self.is_to_be_replaced = lives, concurrency, False
+        self._set_aside = set_aside
         self._watch = Watch(self, grace=grace, retire=retire, overflow=overflow)
         self._crew = Crew(concurrency, self._perform)
         self._inbox: SimpleQueue[Run | None] = SimpleQueue()  # None wakes the loop
@@ -63,6 +68,7 @@ class ConcurrentWorker(BaseWorker):
         self._busy = self.hung = self._done = 0
         self._may_have_work, self._is_cold, self._was_away = True, False, False
         self._told_at = 0.0
+        self._paused: frozenset[str] = frozenset()  # as of the last claim
         self.registries = [queue.started_job_registry for queue in self.queues]
         self._waiters = [Waiter(self.connection, queue.key, self._wake) for queue in self.queues]
 
@@ -129,8 +135,9 @@ class ConcurrentWorker(BaseWorker):
         if self._is_cold or (is_enough and not self._busy and not self._finished):
             return False
         if is_short and not is_suspended:  # a job that must not be taken would wake the loop again and again
-            for waiter in self._waiters:
-                waiter.arm()
+            for queue, waiter in zip(self.queues, self._waiters, strict=True):
+                if queue.name not in self._paused:  # likewise; a paused queue is looked at with every tick
+                    waiter.arm()
         is_hungry = self._may_have_work and self._busy < self._crew.size
         self._gather(now_or_never=is_hungry and not is_suspended and not self._stop_requested)
         return True
@@ -174,7 +181,7 @@ class ConcurrentWorker(BaseWorker):
         if answer is None:
             self._set_state_once(WorkerStatus.SUSPENDED)
             return 0
-        claimed = runs(self, answer)
+        claimed, self._paused = runs(self, answer), paused(self, answer)
         self._may_have_work = len(claimed) == wanted
         for run in claimed:
             self.executions[run.execution.id] = run.execution
@@ -192,10 +199,11 @@ class ConcurrentWorker(BaseWorker):
             while True:
                 self._take_in(self._inbox.get_nowait())
         except Empty:
-            pass
+            self._may_have_work = self._may_have_work or bool(self._paused)  # perhaps somebody resumed them
 
     def _needs_ticks(self) -> bool:
-        return bool(self._busy or self._stop_requested or self.get_state() == WorkerStatus.SUSPENDED)
+        is_held = self._paused or self.get_state() == WorkerStatus.SUSPENDED
+        return bool(self._busy or self._stop_requested or is_held)
 
     def _take_in(self, run: Run | None) -> None:
         self._may_have_work = True
@@ -239,6 +247,17 @@ class ConcurrentWorker(BaseWorker):
         if not finish.prepare(self, run) and self._is_mine(run):
             finish.by_rqs_methods(self, run)
         self._inbox.put(run)
+
+    # For the sweep and those who write ends
+
+    def tell_set_aside(self, job: Any, reason: str) -> None:
+        """This job failed for good. Whoever wants to know that must not stop the worker."""
+        if self._set_aside is None:
+            return
+        try:
+            self._set_aside(job, reason)
+        except Exception:
+            self.log.exception("Worker %s: nobody was told of the failed job %s", self.name, job.id)
 
     # For the watch
 

@@ -111,6 +111,24 @@ def test_a_wider_pause_holds_on(seamkeeper: Seamkeeper, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_queue_is_paused_until_it_is_resumed(seamkeeper: Seamkeeper, redis: Redis) -> None:
+    """Said with how many jobs wait; twice is once; one that was not paused is 4, of two 3."""
+    paused = seamkeeper("pause", "events", "resync")
+    again = seamkeeper("pause", "events")
+    held = redis.smembers("rq:seamkeeper:paused")
+    resumed = seamkeeper("resume", "events")
+    partly = seamkeeper("resume", "events", "resync")
+    nothing = seamkeeper("resume", "events")
+
+    assert held == {b"events", b"resync"}
+    assert "Paused: the queue events, in which 0 jobs wait." in paused.err
+    assert "Was paused already" in again.err
+    assert "Still paused: resync." in resumed.err
+    assert [each.code for each in (paused, again, resumed, partly, nothing)] == [0, 0, 0, 3, 4]
+    assert redis.smembers("rq:seamkeeper:paused") == set()
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_clear(seamkeeper: Seamkeeper, engine: Engine) -> None:
     """The wider word counts again; nothing to clear is 4; a pause is not ended by accident."""
     seamkeeper("policy", "set", "--user", "u1", "--user", "u2", "--repair", "off")
@@ -163,8 +181,9 @@ def test_without_redis(seamkeeper: Seamkeeper) -> None:
         pytest.param(["pause", "u1", "--all", "--for", "1h"], "Give users, --system or --all.", id="user-and-all"),
         pytest.param(["pause", "u1"], "Give --for or --until.", id="for-ever"),
         pytest.param(["pause", "u1", "--for", "0h"], "is no duration", id="no-time"),
-        pytest.param(["pause", "events", "--for", "1h"], "events is a queue", id="pause-a-queue"),
-        pytest.param(["resume", "resync"], "`rq resume` is for the workers of all queues", id="resume-a-queue"),
+        pytest.param(["pause", "events", "--for", "1h"], "give its name alone", id="pause-a-queue-for"),
+        pytest.param(["pause", "events", "u1"], "events is a queue", id="pause-a-queue-and-a-user"),
+        pytest.param(["resume", "resync", "--all"], "Give queues, or users", id="resume-a-queue-and-all"),
         pytest.param(["policy", "set", "--user", "u1"], "Give --repair, --recreate or both.", id="nothing-said"),
         pytest.param(["policy", "set", "--repair", "off"], "Give users, --system or --all.", id="of-nobody"),
         pytest.param(["policy", "set", "--all", "--repair", "on"], "'on' is not one of", id="unknown-word"),

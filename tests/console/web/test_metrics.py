@@ -57,6 +57,17 @@ def test_counters_and_gauges(site: TestClient, engine: Engine, redis: Redis) -> 
     assert not [name for name, _ in samples if "unknown" in name or name.startswith("python_")]
 
 
+def test_a_paused_queue(site_on_sqlite: TestClient, redis: Redis) -> None:
+    """A gauge of each queue; the page says it in words, with what ends it."""
+    queues_of(redis).pause_queue("reconcile")
+
+    samples, page = _scrape(site_on_sqlite), site_on_sqlite.get("/queues").text
+
+    assert [samples["seamkeeper_queue_paused", (("queue", name),)] for name in ("events", "reconcile")] == [0, 1]
+    assert "The queue reconcile is paused." in page
+    assert "seamkeeper resume reconcile" in page
+
+
 def test_labels_of_strangers_stay_labels(site_on_sqlite: TestClient, redis: Redis) -> None:
     """A quote or a line break in a type cannot forge a sample."""
     queues_of(redis).count('event_attempts:a"} 1\nforged 1 #:ok')

@@ -101,6 +101,39 @@ def test_suspended_workers_take_nothing(yard: Yard) -> None:
     eventually(lambda: yard.job(job_id).get_status() == JobStatus.FINISHED, within=10, what="the job")
 
 
+def test_a_paused_queue_waits_and_the_others_go_on(yard: Yard) -> None:
+    """What runs in it ends; what comes stays; nothing keeps the loop turning; resumed, it is done within seconds."""
+    running = yard.enqueue("a", "hang", 1)
+    yard.start()
+    eventually(lambda: yard.job(running).get_status() == JobStatus.STARTED, what="the start")
+
+    yard.redis.sadd("rq:seamkeeper:paused", "a")
+    held = [yard.enqueue("a", "echo", number) for number in range(20)]
+    others = [yard.enqueue("b", "echo", number) for number in range(20)]
+    eventually(lambda: all(yard.job(name).get_status() == JobStatus.FINISHED for name in (running, *others)), what="b")
+    before = yard.redis.info("stats")["total_commands_processed"]
+    time.sleep(1)
+    used = yard.redis.info("stats")["total_commands_processed"] - before
+    during = {yard.job(name).get_status() for name in held}
+    yard.redis.srem("rq:seamkeeper:paused", "a")
+
+    eventually(lambda: yard.job(held[-1]).get_status() == JobStatus.FINISHED, within=10, what="the end of the pause")
+    assert during == {JobStatus.QUEUED}
+    assert used < 150
+
+
+def test_a_burst_ends_before_a_paused_queue(redis: Redis) -> None:
+    """It does not wait for somebody to resume it."""
+    queue = Queue("q", connection=redis, serializer=JSONSerializer)
+    job = queue.enqueue(jobs.echo, 1)
+    redis.sadd("rq:seamkeeper:paused", "q")
+
+    a_worker(redis, ["q"]).work(burst=True, logging_level="CRITICAL")
+
+    assert job.get_status() == JobStatus.QUEUED
+    assert queue.job_ids == [job.id]
+
+
 def test_it_is_seen_and_ended_by_rqs_own_tools(yard: Yard) -> None:
     """`rq info` reads its hash and what it runs; the shutdown command ends it in order."""
     job_id = yard.enqueue("a", "hang", 2)
