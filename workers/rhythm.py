@@ -42,7 +42,7 @@ def _look(tools: Tools, acs_system_id: str, count: Any) -> bool:
         is_connected = systems.is_connected(connection, acs_system_id)
     if why and (not is_connected or tools.circuits.is_open(acs_system_id)):
         return False  # whoever brings it back asks for a resync; it stays due, too
-    is_full = bool(why) and (rhythm.full_at is None or rhythm.full_at < latest_night(at, tools.settings.nightly_hour))
+    is_full = bool(why) and _is_due_in_full(tools, rhythm, at)
     values: dict[str, Any] = {"acs_user_count": count} if count != rhythm.acs_user_count else {}
     if why:
         resyncs.ask(tools.queues, acs_system_id, why=why, is_full=is_full)
@@ -55,9 +55,14 @@ def _look(tools: Tools, acs_system_id: str, count: Any) -> bool:
     return bool(why)
 
 
+def _is_due_in_full(tools: Tools, rhythm: Rhythm, at: datetime) -> bool:
+    """Also when the last one lies in the future: the clock was set back since."""
+    return rhythm.full_at is None or not latest_night(at, tools.settings.nightly_hour) <= rhythm.full_at <= at
+
+
 def _why_now(tools: Tools, connection: Connection, rhythm: Rhythm, count: int | None, at: datetime) -> str | None:
     """In words; None when it is not due."""
-    if rhythm.full_at is None or rhythm.full_at < latest_night(at, tools.settings.nightly_hour):
+    if _is_due_in_full(tools, rhythm, at):
         return "resync of the night, in full"
     if rhythm.next_at is None or rhythm.next_at <= at:
         return "resync by the clock"
