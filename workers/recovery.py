@@ -2,14 +2,14 @@
 
 Events that were accepted and not settled come back from the journal's own bodies; those that no worker had seen yet
 from Seam, by a backfill over all the time that is remembered; users whose retries and later looks were lost are found
-by a resync.
+by a resync. Replays that were running go on from their place.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from seamkeeper import checkpoints, clock, database, journal, logs
+from seamkeeper import checkpoints, clock, database, journal, logs, replays
 from seamkeeper.accept import accept, event_job
 from seamkeeper.queues import RESYNC_ALL
 from seamkeeper.schedules import Schedules
@@ -27,6 +27,10 @@ def recover(tools: Tools) -> None:
     if not state.get("recovering"):
         return
     requeued = _requeue(tools, state)
+    with database.reading(tools.engine) as connection:
+        begun = replays.running(connection)
+    for replay_id in begun:
+        tools.queues.ask_replay(replay_id)
     tools.queues.ask_resync(RESYNC_ALL, "all", why=f"Redis: {state['recovering']}")
     Schedules(tools.queues).hurry("backfill")
     with tools.engine.begin() as connection:
