@@ -441,3 +441,15 @@ def test_a_user_whom_the_database_refuses_keeps_nobody_else_out(
 
     assert [floor.user(person)["health"] for person in people] == ["ok"] * 4
     assert rhythm(floor, acs_system_id).outcome == "ok"
+
+
+def test_looks_that_wait_are_not_over(floor: Floor, sim: Running, acs_system_id: str) -> None:
+    """They stand in the queue `resync`, behind all else: who waits for the resync waits for them, too."""
+    ill = add_users(sim, acs_system_id, 2)[0]
+    sim.world.raise_error(ill, "failed_to_update_on_acs_system")
+
+    slice_of(floor, acs_system_id)
+    before = resyncs.looks_left(floor.tools.queues, acs_system_id)
+    floor.work()
+
+    assert (before, resyncs.looks_left(floor.tools.queues, acs_system_id)) == (1, 0)
