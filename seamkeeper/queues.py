@@ -231,7 +231,7 @@ class Queues(Turns):
             description=f"resync {name} ({why})",
         )
         found = self.ask_once(self._resync_mark(function, name, goes_on), job, queue=RESYNC, delay=None)
-        if found != job.job_id and not goes_on:  # that one may wait for its next try, an hour from now
+        if found != job.job_id:  # that one may wait for its next try, an hour from now
             self.redis.zadd(self.keys.scheduled(RESYNC), {found: int(clock.now().timestamp())}, xx=True, lt=True)
         return found
 

@@ -11,9 +11,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from seamkeeper import clock, database, logs, mirror, resyncs, systems
+from seamkeeper.queues import RESYNC_SYSTEM
 from seamkeeper.resyncs import Rhythm
 from workers.key_refused import watched
 from workers.tools import Tools
+
+_BY_THE_CLOCK = "resync by the clock"
 
 
 def look_at_systems(tools: Tools) -> int:
@@ -45,7 +48,10 @@ def _look(tools: Tools, acs_system_id: str, count: Any) -> bool:
     is_full = bool(why) and _is_due_in_full(tools, rhythm, at)
     values: dict[str, Any] = {"acs_user_count": count} if count != rhythm.acs_user_count else {}
     if why:
-        resyncs.ask(tools.queues, acs_system_id, why=why, is_full=is_full)
+        if why == _BY_THE_CLOCK and rhythm.is_under_way:  # a new one behind it would make a slow pass one without end
+            tools.queues.ask_resync(RESYNC_SYSTEM, acs_system_id, why=why, goes_on=True)
+        else:
+            resyncs.ask(tools.queues, acs_system_id, why=why, is_full=is_full)
         values |= {"next_at": resyncs.next_after(at, tools.settings.resync_every)}
         values |= {"full_at": at} if is_full else {}
         logs.get().info("resync.due", acs_system_id=acs_system_id, why=why)
@@ -65,7 +71,7 @@ def _why_now(tools: Tools, connection: Connection, rhythm: Rhythm, count: int | 
     if _is_due_in_full(tools, rhythm, at):
         return "resync of the night, in full"
     if rhythm.next_at is None or rhythm.next_at <= at:
-        return "resync by the clock"
+        return _BY_THE_CLOCK
     if rhythm.next_at - at > 2 * tools.settings.resync_every:
         return "resync by the clock, which was set back"
     if count is None or count == rhythm.acs_user_count:

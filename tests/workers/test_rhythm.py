@@ -180,3 +180,19 @@ def test_a_database_that_is_away_is_over_until_the_next_minute(
 
     assert floor.redis.hget(floor.tools.queues.keys.clock(), "systems.outcome") == b"failed"
     assert Schedules(floor.tools.queues).plan("systems", LOOK_AT_SYSTEMS, "resync", every=MINUTE) is True
+
+
+def test_a_pass_that_takes_longer_than_its_rhythm_is_not_followed_by_another_at_once(
+    clockwork: Clockwork, floor: Floor
+) -> None:
+    """The clock asks only that it goes on, in case that nobody is at it any more."""
+    clockwork.counts = {"s1": 3}
+    clockwork.look()
+    with floor.engine.begin() as connection:
+        resyncs.change(connection, "s1", number=1, began_at=NOON, ended_at=None)
+    clockwork.clock.shift(17 * MINUTE)
+
+    rhythm.look_at_systems(floor.tools)
+
+    [job] = Queue("resync", connection=floor.redis, serializer=JSONSerializer).jobs
+    assert job.kwargs == {"name": "s1", "why": "resync by the clock", "goes_on": True}
