@@ -223,14 +223,17 @@ class Queues(Turns):
     def ask_resync(self, function: str, name: str, *, why: str, goes_on: bool = False) -> str:
         """Asks for a resync: of one access system (`RESYNC_SYSTEM`), of an account's (`RESYNC_ACCOUNT`), or of all
         that Seam shows us (`RESYNC_ALL`, with a name of its own). `goes_on`: no new one, but the next slice of the one
-        under way; neither stands for the other."""
+        under way; neither stands for the other. One that waits to be tried again comes now."""
         job = Job(
             job_id=f"resync-{job_id_for(name)}-{uuid.uuid4().hex[:8]}",
             function=function,
             arguments={"name": name, "why": why} | ({"goes_on": True} if goes_on else {}),
             description=f"resync {name} ({why})",
         )
-        return self.ask_once(self._resync_mark(function, name, goes_on), job, queue=RESYNC, delay=None)
+        found = self.ask_once(self._resync_mark(function, name, goes_on), job, queue=RESYNC, delay=None)
+        if found != job.job_id:  # that one may wait for its next try, an hour from now
+            self.redis.zadd(self.keys.scheduled(RESYNC), {found: int(clock.now().timestamp())}, xx=True, lt=True)
+        return found
 
     def ask_reactions(self, change: str, acs_user_id: str, *, detail: Mapping[str, Any], source: str) -> str:
         """Asks for the reactions to a change, in a second: who asks has not yet committed what they will read."""

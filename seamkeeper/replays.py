@@ -174,6 +174,12 @@ def find(connection: Connection, replay_id: int) -> dict[str, Any] | None:
     return None if row is None else {name: plain(value) for name, value in row.items()}
 
 
+def running(connection: Connection) -> list[int]:
+    """The numbers of those that are neither stopped nor done."""
+    is_it = replays.c.state == "running"
+    return list(connection.execute(select(replays.c.replay_id).where(is_it)).scalars())
+
+
 def list_replays(connection: Connection, *, before: int | None = None, limit: int = 50) -> list[dict[str, Any]]:
     """Newest first; `before` is the replay_id of the last one seen."""
     query = select(replays).order_by(replays.c.replay_id.desc()).limit(limit)

@@ -169,12 +169,15 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 return {tonumber(redis.call('HGET', KEYS[1], 'number')), tonumber(redis.call('HGET', KEYS[1], 'step'))}
 """
 
-# Whether a look at the user waits, will be tried again, or may run at this moment (the turn is taken, by whomever).
+# Whether a look at the user waits (for a resync, too), will be tried again, or may run at this moment (the turn is
+# taken, by whomever).
 IS_ASKED = (
     _PARTS
     + """
-if other(KEYS[4], '') or other(KEYS[5], '') or redis.call('EXISTS', KEYS[1]) == 1 then return 1 end
-return 0
+for place = 4, 6 do
+  if other(KEYS[place], '') then return 1 end
+end
+return redis.call('EXISTS', KEYS[1])
 """
 )
 

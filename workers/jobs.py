@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from redis.exceptions import RedisError
 from rq import get_current_job
+from sqlalchemy.exc import SQLAlchemyError
 
 from seamkeeper import clock, journal, logs
 from seamkeeper.errors import Permanent, Temporary
@@ -43,6 +44,8 @@ from workers.tools import Tools, tools_of_this_process
 from workers.turn import in_turn
 
 _Result = TypeVar("_Result")
+# While RQ tries a job again, later and later, the clock plans no other: behind an outage that is an hour of nothing.
+_OVER_FOR_NOW = (Temporary, Permanent, SQLAlchemyError, RedisError)
 
 
 @postponable
@@ -188,11 +191,11 @@ def check_registration() -> None:
 def look_at_systems() -> None:
     """Whose resync is due? What fails is over until the next minute: nobody tries it again, nobody is told twice."""
     tools = tools_of_this_process()
-    with suppress(Temporary, Permanent), run_of("systems", tools.queues):
+    with suppress(*_OVER_FOR_NOW), run_of("systems", tools.queues):
         try:
             rhythm.look_at_systems(tools)
-        except (Temporary, Permanent) as error:
-            logs.get().warning("systems.not_looked_at", reason=str(error))
+        except _OVER_FOR_NOW as error:
+            logs.get().warning("systems.not_looked_at", reason=reason_of(error))
             raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from workers.tools import Tools
 
 
+# Jobs of the clock and resyncs come again by themselves, each time as a new job: what fails again is the same, and ends
+# with the next that goes well. A letter for each job would never end, and a replay would bring all of them back.
+_COMES_AGAIN = re.compile(r"((?:clock|resync)-.+)-[0-9a-f]{8}")
+
+
 def subject_of(
     name: str, job_id: str, *, event_id: str | None, event_type: str | None, acs_user_id: str | None, settles: bool
 ) -> Subject:
@@ -31,7 +37,8 @@ def subject_of(
         return Subject("event", event_id, name, event_type, acs_user_id)
     if acs_user_id and name == "reconcile_user":
         return Subject("user", acs_user_id, name, acs_user_id=acs_user_id)
-    return Subject("job", job_id or name, name, event_type, acs_user_id)
+    again = _COMES_AGAIN.fullmatch(job_id)
+    return Subject("job", again[1] if again else job_id or name, name, event_type, acs_user_id)
 
 
 def write(connection: Connection, subject: Subject, failure: Failure, *, job: Job | None) -> None:

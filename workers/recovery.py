@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from seamkeeper import checkpoints, clock, database, journal, logs
+from seamkeeper import checkpoints, clock, database, journal, logs, replays
 from seamkeeper.accept import accept, event_job
 from seamkeeper.queues import RESYNC_ALL
 from seamkeeper.schedules import Schedules
@@ -28,6 +28,10 @@ def recover(tools: Tools) -> None:
     if not state.get("recovering"):
         return
     requeued, reactions = _requeue(tools, state), _ask_own_reactions(tools, state)
+    with database.reading(tools.engine) as connection:
+        begun = replays.running(connection)
+    for replay_id in begun:
+        tools.queues.ask_replay(replay_id)
     tools.queues.ask_resync(RESYNC_ALL, "all", why=f"Redis: {state['recovering']}")
     Schedules(tools.queues).hurry("backfill")
     with tools.engine.begin() as connection:

@@ -88,8 +88,11 @@ def _place(tools: Tools, mine: Turn, *, why: str, goes_on: bool) -> Place | None
     is_fresh = not goes_on and (place is None or place.job_id != job_id)
     is_old = place is not None and clock.now() - place.began_at > _OLD
     if place is None or (is_fresh and is_old):
-        fresh = Place(rhythm.number + 1, clock.iso(clock.now()), why, job_id)
-        return _begin(tools, mine, mine.with_wishes(fresh))
+        is_full = place is not None and place.is_full  # the old one was to be, and never came to its end
+        fresh = mine.with_wishes(Place(rhythm.number + 1, clock.iso(clock.now()), why, job_id, is_full=is_full))
+        fresh = _begin(tools, mine, fresh)
+        mine.take_wishes(fresh)
+        return fresh
     if is_fresh:  # what was listed by now may be older than what this one was asked for
         place = mine.keep(replace(place, is_asked_again=True))
     is_good = mine.is_whole(place) and (place.is_renewed or not is_old)

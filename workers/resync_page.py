@@ -13,8 +13,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DataError
 
-from seamkeeper import clock, database, history, issues, journal, mirror
+from seamkeeper import clock, database, history, issues, journal, logs, mirror
 from seamkeeper.mirror import Held
 from seamkeeper.policies import Policy, policies_of
 from workers.plan import Situation, plan_of
@@ -89,9 +90,17 @@ def _is_quiet(raw: Mapping[str, Any]) -> bool:
 
 
 def _write(tools: Tools, new: Sequence[Mapping[str, Any]], read_at: datetime) -> set[str]:
-    """As a reconcile would: the row, the line of the history, and the reactions, asked for before the commit."""
     if not new:
         return set()
+    try:
+        return _keep_new(tools, new, read_at)
+    except DataError:  # one of them cannot be kept as Seam says it: each is looked at, so that only that one fails
+        logs.get().warning("resync.page_refused", acs_system_id=new[0].get("acs_system_id"))
+        return set()
+
+
+def _keep_new(tools: Tools, new: Sequence[Mapping[str, Any]], read_at: datetime) -> set[str]:
+    """As a reconcile would: the row, the line of the history, and the reactions, asked for before the commit."""
     verdict = plan_of(new[0], Situation(desired={}, policy=_NO_POLICY, at=read_at)).verdict
     with tools.engine.begin() as connection:
         written = mirror.keep_new(connection, new, verdict, read_at=read_at)

@@ -96,12 +96,14 @@ class Turn:
         return int(self._redis.scard(self._names[2])) == place.met
 
     def with_wishes(self, place: Place) -> Place:
-        """As people and the clock want the next pass to be; once."""
-        with self._redis.pipeline() as pipeline:
-            pipeline.hkeys(self._wish)
-            pipeline.delete(self._wish)
-            wishes, _ = pipeline.execute()
-        return replace(place, is_full=b"full" in wishes, accepts_missing=b"accept" in wishes)
+        """As people and the clock want the next pass to be."""
+        wishes = self._redis.hkeys(self._wish)
+        return replace(place, is_full=place.is_full or b"full" in wishes, accepts_missing=b"accept" in wishes)
+
+    def take_wishes(self, place: Place) -> None:
+        """Only now that the pass has begun: one that fails before that must not lose what was asked for."""
+        if names := [name for name, is_it in (("full", place.is_full), ("accept", place.accepts_missing)) if is_it]:
+            self._redis.hdel(self._wish, *names)
 
     def begin(self, place: Place) -> Place:
         """A new pass, with nobody met."""

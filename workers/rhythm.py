@@ -11,9 +11,12 @@ from typing import Any
 from sqlalchemy import Connection
 
 from seamkeeper import clock, database, logs, mirror, resyncs, systems
+from seamkeeper.queues import RESYNC_SYSTEM
 from seamkeeper.resyncs import Rhythm
 from workers.key_refused import watched
 from workers.tools import Tools
+
+_BY_THE_CLOCK = "resync by the clock"
 
 
 def look_at_systems(tools: Tools) -> int:
@@ -42,10 +45,13 @@ def _look(tools: Tools, acs_system_id: str, count: Any) -> bool:
         is_connected = systems.is_connected(connection, acs_system_id)
     if why and (not is_connected or tools.circuits.is_open(acs_system_id)):
         return False  # whoever brings it back asks for a resync; it stays due, too
-    is_full = bool(why) and (rhythm.full_at is None or rhythm.full_at < latest_night(at, tools.settings.nightly_hour))
+    is_full = bool(why) and _is_due_in_full(tools, rhythm, at)
     values: dict[str, Any] = {"acs_user_count": count} if count != rhythm.acs_user_count else {}
     if why:
-        resyncs.ask(tools.queues, acs_system_id, why=why, is_full=is_full)
+        if why == _BY_THE_CLOCK and rhythm.is_under_way:  # a new one behind it would make a slow pass one without end
+            tools.queues.ask_resync(RESYNC_SYSTEM, acs_system_id, why=why, goes_on=True)
+        else:
+            resyncs.ask(tools.queues, acs_system_id, why=why, is_full=is_full)
         values |= {"next_at": resyncs.next_after(at, tools.settings.resync_every)}
         values |= {"full_at": at} if is_full else {}
         logs.get().info("resync.due", acs_system_id=acs_system_id, why=why)
@@ -55,12 +61,17 @@ def _look(tools: Tools, acs_system_id: str, count: Any) -> bool:
     return bool(why)
 
 
+def _is_due_in_full(tools: Tools, rhythm: Rhythm, at: datetime) -> bool:
+    """Also when the last one lies in the future: the clock was set back since."""
+    return rhythm.full_at is None or not latest_night(at, tools.settings.nightly_hour) <= rhythm.full_at <= at
+
+
 def _why_now(tools: Tools, connection: Connection, rhythm: Rhythm, count: int | None, at: datetime) -> str | None:
     """In words; None when it is not due."""
-    if rhythm.full_at is None or rhythm.full_at < latest_night(at, tools.settings.nightly_hour):
+    if _is_due_in_full(tools, rhythm, at):
         return "resync of the night, in full"
     if rhythm.next_at is None or rhythm.next_at <= at:
-        return "resync by the clock"
+        return _BY_THE_CLOCK
     if rhythm.next_at - at > 2 * tools.settings.resync_every:
         return "resync by the clock, which was set back"
     if count is None or count == rhythm.acs_user_count:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from redis import Redis
 from sqlalchemy import Engine, select
 
-from seamkeeper import database, dead, journal, orders
+from seamkeeper import database, dead, journal, orders, replays, resyncs
 from seamkeeper.database import dead_letters
 from seamkeeper.errors import Permanent
+from seamkeeper.queues import BACKFILL
+from seamkeeper.replays import Chosen
+from seamkeeper.requeue import Requeue
+from seamkeeper.schedules import Schedules
 from simulator.serve import Running
 from tests.signing import event
 from tests.workers.concurrent.conftest import a_worker
@@ -203,3 +208,33 @@ def test_causes_are_grouped_and_a_person_may_discard_them(engine: Engine) -> Non
     assert "each time" in groups[0]["can_help"]
     assert (gone, [each["subject_id"] for each in left]) == (2, ["e1"])
     assert ended_by(engine).count("discarded by Mina: old") == 2
+
+
+def test_what_comes_again_by_itself_has_one_letter_until_it_goes_well(
+    floor: Floor, sim: Running, acs_system_id: str
+) -> None:
+    """Jobs of the clock and resyncs have a new job each time: the next good one ends the letter, and no replay brings
+    the old ones back."""
+
+    def come() -> None:
+        schedules.plan("backfill", BACKFILL, "events", every=timedelta(minutes=10))
+        schedules.hurry("backfill")
+        resyncs.ask(floor.tools.queues, acs_system_id, why="a test")
+        floor.work()
+
+    schedules = Schedules(floor.tools.queues)
+    sim.world.faults.add("status", path="/events/list", status=503)
+    sim.world.faults.add("status", path="/acs/users/list", status=503)
+    come()
+    come()
+    dead_by_now = sorted(letter["job"] for letter in open_letters(floor.engine))
+    with database.reading(floor.engine) as connection:
+        planned = replays.plan(connection, Requeue(floor.tools.queues), Chosen(status="dead"))
+    sim.world.faults.clear()
+
+    floor.redis.delete(floor.tools.queues.keys.circuit(acs_system_id))
+    come()
+
+    assert dead_by_now == ["backfill", "resync_system"]
+    assert (planned.matched, planned.eligible) == (2, 0)
+    assert open_letters(floor.engine) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -367,3 +368,88 @@ def test_an_access_system_id_that_is_none_makes_no_dead_job(
     assert floor.failed() == []
     assert (shown["observed"]["acs_system_id"], shown["acs_system_id"], shown["health"]) == (value, None, "error")
     assert {issue["code"] for issue in shown["issues"]} == {"failed_to_update_on_acs_system", "cannot_be_set"}
+
+
+def test_an_ask_does_not_wait_for_the_back_off_of_a_broken_one(floor: Floor, sim: Running, acs_system_id: str) -> None:
+    """A retry may be due in an hour; who asks meanwhile wants it now, and there is still one job."""
+    queues = floor.tools.queues
+    sim.world.faults.add("status", path=LIST, status=503)
+    first = resyncs.ask(queues, acs_system_id, why="a test")
+    floor.work(include_later=False)
+    floor.redis.zadd(queues.keys.scheduled("resync"), {first: 4_000_000_000}, xx=True)
+
+    again = resyncs.ask(queues, acs_system_id, why="a test")
+
+    due = floor.redis.zscore(queues.keys.scheduled("resync"), first)
+    assert again == first
+    assert due is not None
+    assert due <= clock.now().timestamp() + 1
+
+
+def test_wishes_outlive_a_beginning_that_failed(
+    floor: Floor, acs_system_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database went away at that moment: the next try begins what was asked for."""
+    resyncs.ask(floor.tools.queues, acs_system_id, why="a test", is_full=True, accepts_missing=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(resyncs, "change", lambda *_args, **_values: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            slice_of(floor, acs_system_id)
+    begun: list[Any] = []
+    monkeypatch.setattr(resync, "_go_on", lambda _tools, _mine, place, **_how: begun.append(place) or False)
+
+    slice_of(floor, acs_system_id)
+
+    assert [(place.is_full, place.accepts_missing) for place in begun] == [(True, True)]
+    assert not floor.redis.exists(floor.tools.queues.keys.resync_wish(acs_system_id))
+
+
+def test_a_pass_that_begins_anew_since_it_is_old_is_still_in_full(
+    floor: Floor, acs_system_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The night's resync stood behind others for an hour, and the clock asked once more meanwhile."""
+    begun: list[Any] = []
+    monkeypatch.setattr(resync, "_go_on", lambda _tools, _mine, place, **_how: begun.append(place) or False)
+    resyncs.ask(floor.tools.queues, acs_system_id, why="a test", is_full=True)
+    slice_of(floor, acs_system_id)
+    key = floor.tools.queues.keys.resync_pass(acs_system_id)
+    old = clock.iso(clock.now() - timedelta(hours=2))
+    floor.redis.hset(key, mapping={"began": old, "job_id": "another"})
+
+    slice_of(floor, acs_system_id)
+
+    assert [place.is_full for place in begun] == [True, True]
+
+
+@pytest.mark.parametrize("strange", ["x" * 300, "\0"], ids=["too long", "nul"])
+def test_a_user_whom_the_database_refuses_keeps_nobody_else_out(
+    floor: Floor, sim: Running, acs_system_id: str, monkeypatch: pytest.MonkeyPatch, strange: str
+) -> None:
+    """The page is looked at one by one then, and the pass comes to its end."""
+    people = add_users(sim, acs_system_id, 4)
+    user_page = floor.tools.seam.user_page
+
+    def strange_page(*args: Any) -> Any:
+        page = user_page(*args)
+        return replace(page, users=[
+            {**raw, "connected_account_id": strange} if raw["acs_user_id"] == people[1] else raw for raw in page.users
+        ])  # fmt: skip
+
+    monkeypatch.setattr(floor.tools.seam, "user_page", strange_page)
+
+    sync(floor, acs_system_id)
+
+    assert [floor.user(person)["health"] for person in people] == ["ok"] * 4
+    assert rhythm(floor, acs_system_id).outcome == "ok"
+
+
+def test_looks_that_wait_are_not_over(floor: Floor, sim: Running, acs_system_id: str) -> None:
+    """They stand in the queue `resync`, behind all else: who waits for the resync waits for them, too."""
+    ill = add_users(sim, acs_system_id, 2)[0]
+    sim.world.raise_error(ill, "failed_to_update_on_acs_system")
+
+    slice_of(floor, acs_system_id)
+    before = resyncs.looks_left(floor.tools.queues, acs_system_id)
+    floor.work()
+
+    assert (before, resyncs.looks_left(floor.tools.queues, acs_system_id)) == (1, 0)

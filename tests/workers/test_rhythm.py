@@ -11,8 +11,11 @@ import time_machine
 from redis import Redis
 from rq import Queue
 from rq.serializers import JSONSerializer
+from sqlalchemy.exc import OperationalError
 
 from seamkeeper import database, issues, resyncs, systems
+from seamkeeper.queues import LOOK_AT_SYSTEMS
+from seamkeeper.schedules import Schedules
 from simulator.serve import Running
 from tests.workers.conftest import Floor
 from workers import jobs, rhythm
@@ -150,3 +153,46 @@ def test_the_clock_leads_to_a_whole_mirror(floor: Floor, sim: Running, acs_syste
     floor.work()
 
     assert {floor.user(person)["health"] for person in people} == {"ok"}
+
+
+def test_a_clock_that_was_ahead_does_not_end_the_nights(clockwork: Clockwork, floor: Floor) -> None:
+    """The full resync of a wrong year is none of tonight's."""
+    clockwork.counts = {"s1": 3}
+    clockwork.look()
+    with floor.engine.begin() as connection:
+        resyncs.change(connection, "s1", full_at=NOON + timedelta(days=365))
+
+    assert clockwork.look(MINUTE) == {"s1": "resync of the night, in full"}
+
+
+def test_a_database_that_is_away_is_over_until_the_next_minute(
+    floor: Floor, sim: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RQ's retries come later and later, and while one waits the clock plans no other look."""
+
+    def away(_tools: Any) -> None:
+        raise OperationalError("select", {}, Exception("away"))
+
+    monkeypatch.setattr(rhythm, "look_at_systems", away)
+    plan_all(floor.tools.queues, floor.tools.settings)
+    floor.pull_forward()
+    floor.work(include_later=False)
+
+    assert floor.redis.hget(floor.tools.queues.keys.clock(), "systems.outcome") == b"failed"
+    assert Schedules(floor.tools.queues).plan("systems", LOOK_AT_SYSTEMS, "resync", every=MINUTE) is True
+
+
+def test_a_pass_that_takes_longer_than_its_rhythm_is_not_followed_by_another_at_once(
+    clockwork: Clockwork, floor: Floor
+) -> None:
+    """The clock asks only that it goes on, in case that nobody is at it any more."""
+    clockwork.counts = {"s1": 3}
+    clockwork.look()
+    with floor.engine.begin() as connection:
+        resyncs.change(connection, "s1", number=1, began_at=NOON, ended_at=None)
+    clockwork.clock.shift(17 * MINUTE)
+
+    rhythm.look_at_systems(floor.tools)
+
+    [job] = Queue("resync", connection=floor.redis, serializer=JSONSerializer).jobs
+    assert job.kwargs == {"name": "s1", "why": "resync by the clock", "goes_on": True}

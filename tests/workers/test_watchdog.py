@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from seamkeeper import checkpoints, clock, database
+from seamkeeper import checkpoints, clock, database, replays
 from seamkeeper.queues import Keys
+from seamkeeper.requeue import Requeue
 from seamkeeper.schedules import Schedules
 from simulator.serve import Running, running
 from simulator.world import World
@@ -189,3 +190,19 @@ def _begin(floor: Floor, payload: dict[str, Any]) -> None:
     arrival = journal.Arrival(clock.now(), "webhook", f"msg_{uuid.uuid4().hex}")
     with floor.engine.begin() as connection:
         journal.write_event(connection, read_event(body), body, arrival)
+
+
+def test_a_replay_that_ran_goes_on_after_redis_forgot(floor: Floor, watchdog: Watchdog, redis: Redis) -> None:
+    """Its next step was a job of the Redis that is gone; its place is in SQL."""
+    chosen = replays.until_now(replays.Chosen(status="dead"))
+    with floor.engine.begin() as connection:
+        found = replays.plan(connection, Requeue(floor.tools.queues), chosen)
+        replay_id = replays.start(connection, chosen, found, rate=600, by="a test")
+    redis.flushall()
+    watchdog.look()
+    plan_all(floor.tools.queues, floor.tools.settings)
+
+    floor.work()
+
+    with database.reading(floor.engine) as connection:
+        assert (replays.find(connection, replay_id) or {})["state"] == "done"
