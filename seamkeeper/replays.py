@@ -168,6 +168,11 @@ def resume(connection: Connection, replay_id: int) -> bool:
     return _turn(connection, replay_id, before="stopped", after="running")
 
 
+def running(connection: Connection) -> list[int]:
+    """Those that were neither stopped nor are done."""
+    return list(connection.execute(select(replays.c.replay_id).where(replays.c.state == "running")).scalars())
+
+
 def find(connection: Connection, replay_id: int) -> dict[str, Any] | None:
     """One replay: its row."""
     row = connection.execute(select(replays).where(replays.c.replay_id == replay_id)).mappings().one_or_none()
