@@ -35,8 +35,8 @@ def keep(connection: Connection, name: str, span: dict[str, Any]) -> None:
 
 
 def find(connection: Connection, name: str) -> dict[str, Any] | None:
-    """`since`, `until`, `place`, `is_dry`, `by`, `state` (running, stopped, done), and the counts of
-    workers/backfill.py; None when there is no such span."""
+    """`since`, `until`, `place`, `is_dry`, `by`, `state` (running, stopped, done, failed with its
+    `reason`), and the counts of workers/backfill.py; None when there is no such span."""
     found: dict[str, Any] | None = checkpoints.read(connection, _NAME + name)
     return found
 

@@ -353,6 +353,22 @@ def test_single_losses_are_no_silence(floor: Floor, sim: Running) -> None:
     assert sum(source == "backfill" for source in kept(floor).values()) == 3
 
 
+def test_a_span_that_seam_refuses_ends_with_its_reason(floor: Floor, sim: Running) -> None:
+    """Who waits for it is told so, and is not asked whether a worker runs."""
+    at = clock.now()
+    with floor.engine.begin() as connection:
+        name = spans.begin(connection, at - timedelta(days=21), at, is_dry=False, by="a test")
+    sim.world.faults.add(status=400, path="/events/list")
+    spans.ask(floor.tools.queues, name)
+
+    floor.work()
+
+    with database.reading(floor.engine) as connection:
+        span = spans.find(connection, name) or {}
+    assert span["state"] == "failed"
+    assert "/events/list: 400" in span["reason"]
+
+
 def test_a_span_of_a_person(floor: Floor, sim: Running) -> None:
     """Further back than the clock looks; what is there already is skipped, and the dry run queues nothing."""
     happen(sim, 5, ago=timedelta(days=20))
