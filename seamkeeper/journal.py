@@ -76,6 +76,28 @@ def unsettled_before(connection: Connection, at: datetime, *, after: str = "", l
     return list(connection.execute(query).mappings())
 
 
+def settled_between(
+    connection: Connection, event_type: str, after: tuple[datetime, str], until: datetime, *, limit: int = 500
+) -> list[RowMapping]:
+    """Handled events of a type that came between two moments: `event_id`, `body`, `received_at`, oldest first; `after`
+    is the (received_at, event_id) of the last one seen."""
+    place = tuple_(literal(after[0], events.c.received_at.type), literal(after[1], events.c.event_id.type))
+    is_one = (events.c.event_type == event_type) & (tuple_(events.c.received_at, events.c.event_id) > place)
+    is_one &= (events.c.received_at < until) & events.c.status.in_(("done", "ignored"))
+    query = select(events.c.event_id, events.c.body, events.c.received_at).where(is_one)
+    query = query.order_by(events.c.received_at, events.c.event_id).limit(limit)
+    return list(connection.execute(query).mappings())
+
+
+def ran(connection: Connection, event_ids: Sequence[str], jobs: Sequence[str]) -> dict[str, set[str]]:
+    """event_id -> those of these jobs that were done for it, or are dead."""
+    is_one = attempts.c.event_id.in_(event_ids) & attempts.c.job.in_(jobs) & attempts.c.outcome.in_(("ok", "dead"))
+    found: dict[str, set[str]] = {}
+    for event_id, job in connection.execute(select(attempts.c.event_id, attempts.c.job).where(is_one)):
+        found.setdefault(event_id, set()).add(job)
+    return found
+
+
 def is_deletion_announced(connection: Connection, acs_user_id: str) -> bool:
     """True when the last that Seam said about this user's coming and going is `acs_user.deleted`: last by the time it
     happened, since events come late and out of order."""

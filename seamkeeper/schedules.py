@@ -8,6 +8,7 @@ which the last one began plus the interval: so runs neither overlap nor pile up,
 
 from __future__ import annotations
 
+import random
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,8 +20,18 @@ from seamkeeper.rqjob import Job, data, flatten
 from seamkeeper.turn import text
 from seamkeeper.turn_scripts import IS_WAITING
 
+# What they do, for people.
+WORDS = {
+    "backfill": "fetch events that no delivery brought",
+    "systems": "look which access systems are to be compared",
+    "registration": "look at our webhook at Seam",
+    "retention": "let go of what is too old",
+    "recover": "ask again for what Redis forgot",
+}
+
 # KEYS  1 the clock: for each name the fields NAME.job, .due, .every, .began, .ended, .outcome, .again  2 job  3 queues
-# ARGV  1-4 starts of keys  5 name  6 unix time  7 interval in seconds  8 job id  9.. fields of the job
+# ARGV  1-4 starts of keys  5 name  6 unix time  7 interval in seconds  8 job id  9 the interval as people know it
+#       10.. fields of the job
 # A beginning that lies in the future is one of a clock that was set back since: it must not stop the schedule. Nor must
 # one that waits for later than an interval: for a retry after an outage (an hour), or since the clock was set back.
 _PLAN = (
@@ -44,11 +55,11 @@ end
 if redis.call('HDEL', KEYS[1], field('.again')) == 0 and began and began <= now then
   due = math.max(now, began + every)
 end
-redis.call('HSET', KEYS[2], unpack(ARGV, 9))
+redis.call('HSET', KEYS[2], unpack(ARGV, 10))
 local origin = redis.call('HGET', KEYS[2], 'origin')
 redis.call('SADD', KEYS[3], QUEUE .. origin)
 redis.call('ZADD', SCHEDULED .. origin, math.floor(due), ARGV[8])
-redis.call('HSET', KEYS[1], field('.job'), ARGV[8], field('.due'), math.floor(due), field('.every'), ARGV[7])
+redis.call('HSET', KEYS[1], field('.job'), ARGV[8], field('.due'), math.floor(due), field('.every'), ARGV[9])
 return 1
 """
 )
@@ -99,14 +110,17 @@ class Schedules:
         self._queues, self._key = queues, queues.keys.clock()
         self._plan, self._hurry = queues.redis.register_script(_PLAN), queues.redis.register_script(_HURRY)
 
-    def plan(self, name: str, function: str, queue: str, *, every: timedelta) -> bool:
-        """Puts the next run into RQ's scheduled registry, unless one waits or runs; True when it did."""
+    def plan(self, name: str, function: str, queue: str, *, every: timedelta, jitter: float = 0.0) -> bool:
+        """Puts the next run into RQ's scheduled registry, unless one waits or runs; True when it did. `jitter`: the
+        share of the interval by which it may come sooner or later."""
         at = clock.now()
         job = Job(f"clock-{name}-{uuid.uuid4().hex[:8]}", function, {}, f"{name} (by the clock)")
         fields: dict[str, Any] = {"created_at": clock.iso(at), "data": data(job), "description": job.description}
         fields |= {"status": "scheduled", "enqueue_at_front": 1, **self._queues.terms.fields(queue)}
         names = [self._key, self._queues.keys.job(job.job_id), self._queues.keys.queues()]
-        arguments = [*self._queues.starts, name, at.timestamp(), every.total_seconds(), job.job_id, *flatten(fields)]
+        seconds = every.total_seconds()
+        wait = seconds * random.uniform(1 - jitter, 1 + jitter)  # noqa: S311 (no secret)
+        arguments = [*self._queues.starts, name, at.timestamp(), wait, job.job_id, seconds, *flatten(fields)]
         return bool(self._plan(keys=names, args=arguments))
 
     def hurry(self, name: str) -> None:

@@ -54,7 +54,8 @@ class Controls:
         settings.is_holding = settings.is_holding if is_holding is None else is_holding
         settings.failures = settings.failures if failures is None else failures
         settings.ignored_fields = settings.ignored_fields if ignored_fields is None else set(ignored_fields)
-        return {"settings": {**asdict(settings), "ignored_fields": sorted(settings.ignored_fields)}}
+        shown = {name: sorted(value) if isinstance(value, set) else value for name, value in asdict(settings).items()}
+        return {"settings": shown}
 
     def list_faults(self) -> Json:
         return {"faults": self._world.faults.to_json(), "is_outage": self._world.faults.is_outage}

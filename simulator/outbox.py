@@ -99,7 +99,7 @@ class Settings:
 class Outbox:
     """All messages and their attempts. Filled by the world, emptied by the courier; safe from any thread."""
 
-    def __init__(self, *, clock: RetryClock, rng: random.Random, keep: int = 20_000) -> None:
+    def __init__(self, *, clock: RetryClock, rng: random.Random, keep: int) -> None:
         self.clock = clock
         self.settings = Settings()
         self.on_change: Callable[[], None] = lambda: None

@@ -59,8 +59,10 @@ class State:
         api_key: str = API_KEY,
         speed: float = 1.0,
         now: Callable[[], datetime] = utc_now,
+        kept: int = EVENTS_KEPT,
     ) -> None:
-        """A world with one access system and `users` people; the same seed gives the same ids and people."""
+        """A world with one access system and `users` people; the same seed gives the same ids and people. `kept`: so
+        many events, and lines of their deliveries, are remembered."""
         self.lock = threading.RLock()
         self.now = now
         self.seed = seed
@@ -70,14 +72,14 @@ class State:
         self.faults = Faults()
         self.requests = RequestLog()
         self.retry_clock = RetryClock(speed)
-        self.outbox = Outbox(clock=self.retry_clock, rng=random.Random(f"{seed}/outbox"))
+        self.outbox = Outbox(clock=self.retry_clock, rng=random.Random(f"{seed}/outbox"), keep=kept)
         self.is_alive = False
         self.on_happening: Callable[[str], None] = lambda line: None
         self.users: dict[str, User] = {}
         self.systems: dict[str, System] = {}
         self.credentials: dict[str, Credential] = {}
         self.webhooks: dict[str, Webhook] = {}
-        self.events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        self.events: deque[Event] = deque(maxlen=kept)
         self._ids = random.Random(f"{seed}/ids")
         self._request_ids = random.Random(f"{seed}/requests")
         self._people = random.Random(f"{seed}/people")

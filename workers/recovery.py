@@ -2,7 +2,7 @@
 
 Events that were accepted and not settled come back from the journal's own bodies; those that no worker had seen yet
 from Seam, by a backfill over all the time that is remembered; users whose retries and later looks were lost are found
-by a resync.
+by a resync. An event's reactions of the customer's own are jobs of their own: those that were not run are asked for.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from seamkeeper import checkpoints, clock, database, journal, logs, replays, spa
 from seamkeeper.accept import accept, event_job
 from seamkeeper.queues import RESYNC_ALL
 from seamkeeper.schedules import Schedules
+from workers.reactions.own import Own
 from workers.tools import Tools
 from workers.watchdog import EPOCH
 
@@ -26,7 +27,7 @@ def recover(tools: Tools) -> None:
         state = checkpoints.read(connection, EPOCH) or {}
     if not state.get("recovering"):
         return
-    requeued = _requeue(tools, state)
+    requeued, reactions = _requeue(tools, state), _ask_own_reactions(tools, state)
     _go_on(tools, is_lost=state["recovering"] != "restarted")
     tools.queues.ask_resync(RESYNC_ALL, "all", why=f"Redis: {state['recovering']}")
     Schedules(tools.queues).hurry("backfill")
@@ -34,7 +35,7 @@ def recover(tools: Tools) -> None:
         now = checkpoints.read(connection, EPOCH, to_write=True) or {}
         if now.get("since") == state["since"]:  # else Redis forgot once more
             checkpoints.write(connection, EPOCH, now | {"recovering": None})
-    logs.get().info("recovery.done", what=state["recovering"], requeued=requeued)
+    logs.get().info("recovery.done", what=state["recovering"], requeued=requeued, reactions=reactions)
 
 
 def _go_on(tools: Tools, *, is_lost: bool) -> None:
@@ -65,3 +66,23 @@ def _requeue(tools: Tools, state: dict[str, Any]) -> int:
         ]  # fmt: skip
         requeued += sum(accept(tools.queues, jobs, dedupe=tools.settings.dedupe, counter=_REQUEUED))
         after = rows[-1]["event_id"]
+
+
+def _ask_own_reactions(tools: Tools, state: dict[str, Any]) -> int:
+    """For settled events of the time that is remembered: each own function that no line of the journal shows as run."""
+    until, asked = clock.parse(state["since"]), 0
+    for event_type, reactions in tools.table.items():
+        names = [each.name for each in reactions if isinstance(each, Own)]
+        place = (until - tools.settings.dedupe, "")
+        while names:
+            with database.reading(tools.engine) as connection:
+                rows = journal.settled_between(connection, event_type, place, until, limit=_PAGE)
+                ran = journal.ran(connection, [row["event_id"] for row in rows], names)
+            for row in rows:
+                for name in set(names) - ran.get(row["event_id"], set()):
+                    packed, by = {"event": row["body"]}, f"recovery {state['since']}"
+                    asked += tools.queues.ask_own_reaction(name, event_type, row["event_id"], packed, by=by)
+            if len(rows) < _PAGE:
+                break
+            place = (rows[-1]["received_at"], rows[-1]["event_id"])
+    return asked

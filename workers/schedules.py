@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -47,7 +46,7 @@ def plan_all(queues: Queues, told: Settings) -> None:
     for each in SCHEDULES:
         every = each.every(told)
         if every is not None:
-            schedules.plan(each.name, each.function, each.queue, every=every * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311
+            schedules.plan(each.name, each.function, each.queue, every=every, jitter=_JITTER)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from console.web.state import console_of, part
 from seamkeeper.errors import UnreadableEvent
 from seamkeeper.events import read_event
 from seamkeeper.queues import HANDLE_EVENT, QUEUES, Keys
-from seamkeeper.schedules import Planned, planned
+from seamkeeper.schedules import WORDS, Planned, planned
 
 # Of a job's arguments only these are shown: a body belongs to the page of its event, where it is looked for.
 _SHOWN = ("acs_user_id", "acs_system_id", "name", "why", "source", "step", "received_at", "delivery_id")
@@ -32,6 +32,7 @@ def queues(request: Request) -> Response:
         queues=part(lambda: work.queue_states(redis)),
         workers=part(lambda: work.workers(redis)),
         paused=part(lambda: work.is_paused(redis)),
+        words=WORDS,
         schedules=part(lambda: _schedules(redis, console_of(request).settings.redis_key_prefix)),
     )
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from redis import Redis
+from redis.exceptions import RedisError
 from rq import Queue, Worker
 from rq.defaults import RQ_KEY_PREFIX
 from rq.exceptions import DeserializationError, NoSuchJobError
@@ -157,8 +158,22 @@ def _queue_state(redis: Redis, name: str, *, is_paused: bool) -> QueueState:
 
 
 def _jobs(redis: Redis, due: Mapping[str, datetime | None]) -> list[JobState]:
-    jobs = Job.fetch_many(due, connection=redis, serializer=JSONSerializer)
+    try:
+        jobs = Job.fetch_many(due, connection=redis, serializer=JSONSerializer)
+    except RedisError:
+        raise
+    except Exception:  # a hash that RQ cannot read: the page shows the others
+        jobs = [_job_or_none(redis, job_id) for job_id in due]
     return [_state(job, due.get(job.id)) for job in jobs if job is not None]
+
+
+def _job_or_none(redis: Redis, job_id: str) -> Job | None:
+    try:
+        return Job.fetch(job_id, connection=redis, serializer=JSONSerializer)
+    except RedisError:
+        raise
+    except Exception:
+        return None
 
 
 def _state(job: Job, due_at: datetime | None = None) -> JobState:

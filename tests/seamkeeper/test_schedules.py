@@ -9,7 +9,8 @@ from redis import Redis
 
 from seamkeeper import clock
 from seamkeeper.queues import EVENTS, Keys, Queues
-from seamkeeper.schedules import Schedules
+from seamkeeper.schedules import WORDS, Schedules
+from workers.schedules import SCHEDULES
 
 HOURLY = timedelta(hours=1)
 
@@ -163,3 +164,8 @@ def _end(redis: Redis, status: str | None) -> None:
         redis.hset(Keys().job(job_id), "status", status)
     else:
         redis.delete(Keys().job(job_id))
+
+
+def test_every_schedule_has_words_for_people() -> None:
+    """On the page of queues."""
+    assert {each.name for each in SCHEDULES} <= set(WORDS)

@@ -34,7 +34,10 @@ def deployment(environment: dict[str, str], sim: Running, tmp_path: Path) -> Ite
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-@pytest.mark.parametrize("times", [pytest.param(1, id="once"), pytest.param(20, id="twenty", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "times",
+    [pytest.param(1, id="once"), pytest.param(20, id="twenty", marks=[pytest.mark.proof, pytest.mark.timeout(1800)])],
+)
 def test_a_redis_that_is_emptied_under_traffic(deployment: Stack, sim: Running, redis: Redis, times: int) -> None:
     """Every event that was accepted is done, once; the workers and the scheduler are known to Redis again."""
     deployment.start_receiver()

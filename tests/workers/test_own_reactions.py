@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rq import Queue, SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -24,6 +25,7 @@ from tests.signing import body_of, event
 from tests.workers.conftest import Floor
 from workers.interface import Change, Event, Toolbox
 from workers.reactions import REACTIONS, load_table, own
+from workers.watchdog import Watchdog
 
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 Install = Callable[..., None]
@@ -347,3 +349,36 @@ def test_what_the_documents_show_works(
     with database.reading(floor.engine) as connection:
         tries = journal.attempts_of(connection, acs_user_id=acs_user_id)
     assert [each["outcome"] for each in tries if each["job"] == "house_rules.call_the_caretaker"] == ["ok"]
+
+
+@on_sqlite
+def test_what_redis_forgot_is_asked_for_again_where_it_did_not_run(
+    floor: Floor, sim: Running, install: Install
+) -> None:
+    """Of two events that were settled, one had its reaction run before Redis was emptied, the other's was lost."""
+    heard: list[str] = []
+
+    def tell(happening: Event, tools: Toolbox) -> None:
+        heard.append(happening.event_id)
+
+    install("acs_system.added", tell=tell)
+    system = sim.world.acs_system_id
+    watchdog = Watchdog(floor.tools)
+    watchdog.look()
+    ran = floor.receive(event("acs_system.added", acs_system_id=system))
+    floor.work()
+    lost = floor.receive(event("acs_system.added", acs_system_id=system))
+    _work_only_events(floor)
+    assert floor.event(lost)["status"] == "done"
+    floor.redis.flushall()
+
+    watchdog.look()
+    watchdog.look()
+    floor.work()
+
+    assert heard == [ran, lost]
+
+
+def _work_only_events(floor: Floor) -> None:
+    queue = Queue("events", connection=floor.redis, serializer=JSONSerializer)
+    SimpleWorker([queue], connection=floor.redis, serializer=JSONSerializer).work(burst=True, logging_level="ERROR")

@@ -97,7 +97,7 @@ def queued(redis: Redis) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("number", "people"), [(300, 20), pytest.param(10_000, 300, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+    ("number", "people"), [(300, 20), pytest.param(10_000, 300, marks=[pytest.mark.proof, pytest.mark.timeout(900)])]
 )
 def test_on_a_converged_mirror_it_changes_nothing(
     floor: Floor, redis: Redis, sim: Running, acs_system_id: str, number: int, people: int

@@ -174,7 +174,7 @@ def test_it_comes_by_the_clock(floor: Floor) -> None:
     assert count(floor.engine, events) == 0
 
 
-@pytest.mark.parametrize("number", [4000, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.timeout(280)])])
+@pytest.mark.parametrize("number", [4000, pytest.param(100_000, marks=[pytest.mark.proof, pytest.mark.timeout(600)])])
 def test_a_writer_beside_it_is_never_refused(floor: Floor, number: int) -> None:
     """On SQLite one writes at a time; the bites are short enough, and the rests between them long enough."""
     many(floor.engine, number)

@@ -106,7 +106,10 @@ def test_the_watermark_goes_back(floor: Floor, watchdog: Watchdog, redis: Redis,
     assert clock.now() - until >= floor.tools.settings.dedupe
 
 
-@pytest.mark.parametrize("times", [pytest.param(3, id="few"), pytest.param(20, id="twenty", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "times",
+    [pytest.param(3, id="few"), pytest.param(20, id="twenty", marks=[pytest.mark.proof, pytest.mark.timeout(1800)])],
+)
 def test_emptied_again_and_again(floor: Floor, watchdog: Watchdog, redis: Redis, sim: Running, times: int) -> None:
     """T6: events that were accepted and not yet seen by a worker, events whose handling had begun, users who waited
     for a retry, a later look: after each loss all of it is done, each event once in the journal."""

@@ -83,7 +83,9 @@ def test_ctrl_c_ends_the_waiting_and_nothing_else(deployment: Stack, redis: Redi
     os.kill(process.pid, signal.SIGINT)
     _, rest = process.communicate(timeout=30)
 
-    assert (first, process.returncode) == ("Asked for 1 user and 1 access system.\n", 130), rest
+    assert first == "Asked for 1 user and 1 access system.\n"
+    # Python ends by the signal itself when it came while a class was being made out of text: a shell says 130 of both.
+    assert process.returncode in (130, -signal.SIGINT), rest
     assert "goes on in the workers" in rest
     assert queues.still_asked({"u1": ""}) == {"u1"}
     assert redis.llen("rq:queue:resync") == 1

@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine
 
+from seamkeeper.queues import Queues
 from seamkeeper.settings import Settings
 from tests.console.web.conftest import Open, keep_event
 
@@ -84,3 +85,16 @@ def test_health(settings: Settings, open_site: Open, redis: Redis) -> None:
         assert site.get("/livez").status_code == 200
         assert site.get("/readyz").status_code == 503
         assert site.get("/readyz").json() == {"redis": False, "database": True}
+
+
+def test_a_job_that_nobody_can_read_hides_no_other(settings: Settings, open_site: Open, queues: Queues) -> None:
+    """A hash of which nearly nothing is left: the lists show the rest."""
+    asked = queues.ask_reconcile("u1", why="a test", source="test")
+    queues.redis.hset(queues.keys.job("broken"), "status", "queued")
+    queues.redis.rpush(queues.keys.queue("reconcile"), "broken")
+
+    with open_site(settings) as site:
+        listed, page = site.get("/queues/reconcile/queued"), site.get("/queues")
+
+    assert (listed.status_code, page.status_code) == (200, 200)
+    assert asked in listed.text
