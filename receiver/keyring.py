@@ -48,6 +48,8 @@ class Keyring:
             self._seen = stamp
             secrets = secret_file.read(self._file)
         except (OSError, ValueError) as error:  # neither names a secret: settings.webhook_secret
+            if isinstance(error, OSError):
+                self._seen = None  # it is tried again: that we may read it now does not show in the stamp
             self._tell_broken(error)
             return False
         self._verifier, self._told = Verifier(secrets), ""

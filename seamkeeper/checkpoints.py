@@ -10,9 +10,11 @@ from seamkeeper import clock
 from seamkeeper.database import checkpoints, upsert
 
 
-def read(connection: Connection, name: str) -> Any:
-    """The value, or None when nothing was written yet."""
-    return connection.execute(select(checkpoints.c.value).where(checkpoints.c.name == name)).scalar_one_or_none()
+def read(connection: Connection, name: str, *, to_write: bool = False) -> Any:
+    """The value, or None when nothing was written yet. `to_write`: nobody else changes it until this transaction ends
+    (SQLite lets one write anyway)."""
+    query = select(checkpoints.c.value).where(checkpoints.c.name == name)
+    return connection.execute(query.with_for_update() if to_write else query).scalar_one_or_none()
 
 
 def write(connection: Connection, name: str, value: Any) -> None:

@@ -32,14 +32,26 @@ WORDS = {
 # KEYS  1 the clock: for each name the fields NAME.job, .due, .every, .began, .ended, .outcome, .again  2 job  3 queues
 # ARGV  1-4 starts of keys  5 name  6 unix time  7 interval in seconds  8 job id  9 the interval as people know it
 #       10.. fields of the job
-# A beginning that lies in the future is one of a clock that was set back since: it must not stop the schedule.
+# A beginning that lies in the future is one of a clock that was set back since: it must not stop the schedule. Nor must
+# one that waits for later than an interval: for a retry after an outage (an hour), or since the clock was set back.
 _PLAN = (
     IS_WAITING
     + """
 local function field(what) return ARGV[5] .. what end
-if is_waiting(redis.call('HGET', KEYS[1], field('.job'))) then return 0 end
 local now, every = tonumber(ARGV[6]), tonumber(ARGV[7])
 local due, began = now, tonumber(redis.call('HGET', KEYS[1], field('.began')))
+local waits = is_waiting(redis.call('HGET', KEYS[1], field('.job')))
+if waits then
+  local status, origin = unpack(redis.call('HMGET', JOB .. waits, 'status', 'origin'))
+  local latest = now + every
+  if began and began <= now then latest = math.max(now, began + every) end
+  local comes = status == 'scheduled' and tonumber(redis.call('ZSCORE', SCHEDULED .. origin, waits))
+  if comes and comes > latest + every / 4 then  -- who plans gives another jitter each time: that is no reason
+    redis.call('ZADD', SCHEDULED .. origin, math.floor(latest), waits)
+    redis.call('HSET', KEYS[1], field('.due'), math.floor(latest))
+  end
+  return 0
+end
 if redis.call('HDEL', KEYS[1], field('.again')) == 0 and began and began <= now then
   due = math.max(now, began + every)
 end

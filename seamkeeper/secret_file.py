@@ -1,7 +1,7 @@
 """The file that holds the webhook's secrets: read strictly, and a new one put in front while the old ones still count.
 
-It is replaced in one step and is never readable by others, not for a moment: who reads it meanwhile, as the receiver
-does, finds the old secrets or the new ones, never half of either.
+It is replaced in one step and is never readable by others, not for a moment (a group that alone was let in stays in):
+who reads it meanwhile, as the receiver does, finds the old secrets or the new ones, never half of either.
 """
 
 from __future__ import annotations
@@ -89,6 +89,8 @@ def _beside(target: Path) -> Iterator[tuple[Path, int]]:
             found = target.stat()
             if (found.st_uid, found.st_gid) != (os.geteuid(), os.getegid()):
                 os.fchown(descriptor, found.st_uid, found.st_gid)  # else who could read it before could not any more
+            if found.st_mode & 0o077 == 0o040:  # chosen so, for a receiver that is another user of this group
+                os.fchmod(descriptor, 0o640)
         yield new, descriptor
     finally:
         os.close(descriptor)

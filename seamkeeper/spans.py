@@ -35,7 +35,17 @@ def keep(connection: Connection, name: str, span: dict[str, Any]) -> None:
 
 
 def find(connection: Connection, name: str) -> dict[str, Any] | None:
-    """`since`, `until`, `place`, `is_dry`, `by`, `state` (running, stopped, done), and the counts of
-    workers/backfill.py; None when there is no such span."""
+    """`since`, `until`, `place`, `is_dry`, `by`, `state` (running, stopped, done, failed with its
+    `reason`), and the counts of workers/backfill.py; None when there is no such span."""
     found: dict[str, Any] | None = checkpoints.read(connection, _NAME + name)
     return found
+
+
+def begin_anew(connection: Connection) -> list[str]:
+    """Those that run go back to their beginning; gives their names. `ask` for each of them then."""
+    running = {
+        name: span for name, span in checkpoints.read_all(connection, _NAME).items() if span["state"] == "running"
+    }
+    for name, span in running.items():
+        keep(connection, name, span | {"place": span["since"]})
+    return list(running)

@@ -15,7 +15,7 @@ from typing import Any
 
 from seamkeeper import checkpoints, clock, database, journal, logs
 from seamkeeper.accept import BACKFILLED, accept, event_job, unreadable_job
-from seamkeeper.errors import Permanent, UnreadableEvent
+from seamkeeper.errors import Permanent, Temporary, UnreadableEvent
 from seamkeeper.events import quarantine_id, read_event
 from seamkeeper.rqjob import Job
 from workers.concurrent.deadline import remaining
@@ -45,12 +45,18 @@ def by_the_clock(tools: Tools) -> tuple[Count, bool]:
     name = CHECKPOINT + _workspace(tools)
     end = present(tools)
     with database.reading(tools.engine) as connection:
-        known = checkpoints.read(connection, name) or {}
+        known: dict[str, Any] = checkpoints.read(connection, name) or {}
     start, looked_back_at = _start(tools, known, end)
 
     def safe_until(moment: datetime) -> None:
+        nonlocal known
+        now = {"until": clock.iso(moment), "looked_back_at": looked_back_at}
         with tools.engine.begin() as connection:
-            checkpoints.write(connection, name, {"until": clock.iso(moment), "looked_back_at": looked_back_at})
+            if (checkpoints.read(connection, name, to_write=True) or {}) != known:
+                # By the watchdog: what this run queued before may be lost. Or another run is at it.
+                raise Temporary("the watermark of the backfill was moved meanwhile: it begins anew from there")
+            checkpoints.write(connection, name, now)
+        known = now
 
     count = Count()
     place = fetch(tools, start, end, count, safe_until=safe_until)
@@ -93,9 +99,9 @@ def take(tools: Tools, found: Sequence[Mapping[str, Any]], count: Count, *, is_d
         return
     jobs = [_job(each, count) for each in lost]
     is_new = accept(tools.queues, jobs, dedupe=tools.settings.dedupe, counter=BACKFILLED)
-    made = [str(each.get("created_at")) for each, is_it in zip(lost, is_new, strict=True) if is_it]
-    count.brought += len(made)
-    count.oldest_brought_at = min([*made, *filter(None, [count.oldest_brought_at])], default=None)
+    count.brought += sum(is_new)
+    made = [_made_at(each) for each, is_it in zip(lost, is_new, strict=True) if is_it]
+    count.oldest_brought_at = min(filter(None, [*made, count.oldest_brought_at]), default=None)
 
 
 def present(tools: Tools) -> datetime:
@@ -110,10 +116,11 @@ def _start(tools: Tools, known: Mapping[str, Any], end: datetime) -> tuple[datet
     told = tools.settings
     if "until" not in known:
         return end - told.dedupe, clock.iso(end)
-    until = min(clock.parse(known["until"]), end)
-    if end - clock.parse(known["looked_back_at"]) > _A_DAY:
-        return until - _A_DAY, clock.iso(end)
-    return until - told.backfill_overlap, known["looked_back_at"]
+    until, looked_back_at = clock.parse(known["until"]), clock.parse(known["looked_back_at"])
+    is_ahead = max(until, looked_back_at) - end > told.backfill_overlap  # by a clock that was wrong then
+    if is_ahead or end - looked_back_at > _A_DAY:
+        return min(until, end) - _A_DAY, clock.iso(end)
+    return min(until, end) - told.backfill_overlap, known["looked_back_at"]
 
 
 def _workspace(tools: Tools) -> str:
@@ -133,12 +140,25 @@ def _listed(tools: Tools, after: datetime, before: datetime, count: Count, offse
 def _by_offset(
     tools: Tools, after: datetime, before: datetime, found: list[Mapping[str, Any]], count: Count
 ) -> list[Mapping[str, Any]]:
-    """More than an answer holds, all of the same two milliseconds."""
-    rest = found
+    """More than an answer holds, all of the same two milliseconds. An answer with nothing new ends it, full or not:
+    Seam calls the offset unstable."""
+    known, rest = {str(each["event_id"]): each for each in found}, found
     while len(rest) >= MOST_EVENTS:
-        rest = _listed(tools, after, before, count, offset=len(found))
-        found = found + rest
-    return list({str(each["event_id"]): each for each in found}.values())
+        before_it = len(known)
+        rest = _listed(tools, after, before, count, offset=before_it)
+        known |= {str(each["event_id"]): each for each in rest}
+        if len(known) == before_it:
+            logs.get().warning("backfill.offset_ignored", after=clock.iso(after), before=clock.iso(before))
+            break
+    return list(known.values())
+
+
+def _made_at(payload: Mapping[str, Any]) -> str | None:
+    """When Seam made it; None when it does not say so."""
+    try:
+        return clock.iso(clock.parse(payload.get("created_at")))
+    except ValueError:
+        return None
 
 
 def _job(payload: Mapping[str, Any], count: Count) -> tuple[str, Job]:

@@ -33,3 +33,11 @@ def go_on(tools: Tools, name: str) -> None:
         logs.get().info("backfill.span_done", name=name, **asdict(count))
     else:
         spans.ask(tools.queues, name)
+
+
+def gave_up(tools: Tools, name: str, reason: str) -> None:
+    """Nothing comes of it any more; who waits for it is told why."""
+    with tools.engine.begin() as connection:
+        span = spans.find(connection, name)
+        if span and span["state"] == "running":
+            spans.keep(connection, name, span | {"state": "failed", "reason": reason})

@@ -14,7 +14,7 @@ from rq import get_current_job
 from sqlalchemy.exc import SQLAlchemyError
 
 from seamkeeper import clock, journal, logs
-from seamkeeper.errors import Permanent, Temporary
+from seamkeeper.errors import Permanent, Postponed, Temporary
 from seamkeeper.events import Event, read_event
 from seamkeeper.journal import Arrival
 from seamkeeper.queues import RESYNC_ACCOUNT, RESYNC_ALL, RESYNC_SYSTEM
@@ -132,9 +132,17 @@ def backfill_by_the_clock() -> None:
 @postponable
 def backfill_span(*, name: str) -> None:
     """The events of a span that a person named; in slices."""
-    tools = tools_of_this_process()
-    with attempt(tools, "backfill_span"):
-        backfill_spans.go_on(tools, name)
+    tools, job = tools_of_this_process(), get_current_job()
+    try:
+        with attempt(tools, "backfill_span"):
+            backfill_spans.go_on(tools, name)
+    except Postponed:
+        raise
+    except Exception as error:
+        if job is None or not job.retries_left:
+            with suppress(SQLAlchemyError):
+                backfill_spans.gave_up(tools, name, reason_of(error))
+        raise
 
 
 @postponable

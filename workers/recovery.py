@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from seamkeeper import checkpoints, clock, database, journal, logs, replays
+from seamkeeper import checkpoints, clock, database, journal, logs, replays, spans
 from seamkeeper.accept import accept, event_job
 from seamkeeper.queues import RESYNC_ALL
 from seamkeeper.schedules import Schedules
@@ -28,17 +28,25 @@ def recover(tools: Tools) -> None:
     if not state.get("recovering"):
         return
     requeued, reactions = _requeue(tools, state), _ask_own_reactions(tools, state)
-    with database.reading(tools.engine) as connection:
-        begun = replays.running(connection)
-    for replay_id in begun:
-        tools.queues.ask_replay(replay_id)
+    _go_on(tools, is_lost=state["recovering"] != "restarted")
     tools.queues.ask_resync(RESYNC_ALL, "all", why=f"Redis: {state['recovering']}")
     Schedules(tools.queues).hurry("backfill")
     with tools.engine.begin() as connection:
-        now = checkpoints.read(connection, EPOCH) or {}
+        now = checkpoints.read(connection, EPOCH, to_write=True) or {}
         if now.get("since") == state["since"]:  # else Redis forgot once more
             checkpoints.write(connection, EPOCH, now | {"recovering": None})
     logs.get().info("recovery.done", what=state["recovering"], requeued=requeued, reactions=reactions)
+
+
+def _go_on(tools: Tools, *, is_lost: bool) -> None:
+    """With what people asked for. A span begins anew: what it had queued may be lost."""
+    with tools.engine.begin() as connection:
+        names = spans.begin_anew(connection) if is_lost else []
+        running = replays.running(connection)
+    for name in names:
+        spans.ask(tools.queues, name)
+    for replay_id in running:
+        tools.queues.ask_replay(replay_id)
 
 
 def _requeue(tools: Tools, state: dict[str, Any]) -> int:

@@ -240,7 +240,7 @@ def _tell(options: argparse.Namespace, done: Done, told: settings.Settings) -> N
 
 def _about_secret(done: Done) -> list[str]:
     if done.kept == "written":
-        return [f"Its secret stands in {done.secret_file}, which only its owner can read."]
+        return [f"Its secret stands in {done.secret_file}, which others cannot read."]
     if done.kept == "known":
         return [f"Its secret stands in {done.secret_file or NAME} already."]
     if done.kept == "not_shown":

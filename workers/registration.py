@@ -98,7 +98,9 @@ def complete(seam: SeamApi, webhook: Webhook, lacking: Sequence[str]) -> list[st
         try:
             seam.update_webhook(webhook.webhook_id, completed(webhook, [each]))
             webhook = replace(webhook, event_types=(*webhook.event_types, each))
-        except Permanent:
+        except Permanent as error:
+            if "event_type" not in str(error):  # the webhook is gone, or somebody else answers: that says nothing of it
+                raise
             refused.append(each)
     return refused
 

@@ -23,6 +23,7 @@ from rq.serializers import JSONSerializer
 from seamkeeper import logs, settings
 from seamkeeper.queues import EVENTS, QUEUES, Keys, Queues
 from seamkeeper.rqjob import Terms
+from seamkeeper.schedules import Schedules
 from workers.schedules import plan_all
 from workers.tools import make_tools
 from workers.watchdog import Watchdog
@@ -40,7 +41,7 @@ def run(told: settings.Settings, stop: threading.Event, watchdog: Watchdog | Non
     redis = Redis.from_url(told.redis_url, socket_timeout=10, socket_connect_timeout=5)
     queues = Queues(redis, keys=Keys(told.redis_key_prefix), terms=Terms(told.job_timeout, told.retry_delays))
     scheduler = _new_scheduler(redis)
-    is_away, tried_at = False, 0.0
+    is_away, is_new, tried_at = False, True, 0.0
     while not stop.is_set():
         try:
             if time.monotonic() - tried_at > _TRY_LOCKS:
@@ -48,6 +49,9 @@ def run(told: settings.Settings, stop: threading.Event, watchdog: Watchdog | Non
                 _drop_stale_maintenance_locks(redis)
                 if EVENTS in scheduler.acquired_locks:  # one acts
                     plan_all(queues, told)
+                    if is_new:  # nobody knows what was missed meanwhile
+                        Schedules(queues).hurry("backfill")
+                    is_new = False
                 tried_at = time.monotonic()
             if watchdog and EVENTS in scheduler.acquired_locks:
                 watchdog.look()
@@ -59,7 +63,7 @@ def run(told: settings.Settings, stop: threading.Event, watchdog: Watchdog | Non
         except RedisError as error:
             if not is_away:
                 log.warning("scheduler.redis_is_away", error=type(error).__name__)
-            is_away, tried_at = True, 0.0
+            is_away, is_new, tried_at = True, True, 0.0
         stop.wait(_TICK)
     try:
         scheduler.stop()

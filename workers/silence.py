@@ -16,20 +16,27 @@ from workers.tools import Tools
 
 SILENCE, SKEW = "silence", "skew"
 _MOST_SKEW = timedelta(seconds=60)
+_CLOSE = timedelta(seconds=5)  # a backfill may be this much quicker than the delivery; and times are in whole seconds
 
 
 def listen(tools: Tools, count: Count) -> None:
-    """After a backfill: since when have events come by it alone? A delivery, of whatever event, ends the silence."""
+    """After a backfill: since when have events come by it alone? A delivery, of whatever event, ends the silence. What
+    happened before the first listening was no webhook's to bring."""
     with database.reading(tools.engine) as connection:
         known: dict[str, Any] = checkpoints.read(connection, SILENCE) or {}
     now = present(tools)  # events are stamped by Seam's clock
     delivered_at = last_at(tools.queues, WEBHOOK)
-    delivered_at = delivered_at and delivered_at - (clock.now() - now)
+    if delivered_at:
+        delivered_at -= clock.now() - now
+    elif known.get("delivered_at"):  # Redis forgot
+        delivered_at = clock.parse(known["delivered_at"])
+    listens_since = known.get("listens_since") or clock.iso(now)
     since, missed = known.get("since") or count.oldest_brought_at, known.get("missed", 0) + count.brought
-    if since is None or (delivered_at and delivered_at > clock.parse(since)):
+    is_older = since is not None and not known.get("since") and since < listens_since
+    if since is None or is_older or (delivered_at and delivered_at > clock.parse(since) - _CLOSE):
         since, missed = None, 0
     is_silent = since is not None and now - clock.parse(since) > tools.settings.silence
-    state = {"since": since, "missed": missed, "is_silent": is_silent}
+    state = {"since": since, "missed": missed, "is_silent": is_silent, "listens_since": listens_since}
     state |= {"delivered_at": clock.iso(delivered_at) if delivered_at else None}
     with tools.engine.begin() as connection:
         checkpoints.write(connection, SILENCE, state)

@@ -53,16 +53,15 @@ class Watchdog:
 
     def _look(self) -> None:
         if not self._is_read or self._known.get("recovering"):
-            with database.reading(self._tools.engine) as connection:
-                self._known = checkpoints.read(connection, EPOCH) or {}
-            self._is_read = True
+            self._known, self._is_read = self._kept(), True
         run_id, found = str(self._redis.info("server").get("run_id", "")), self._redis.hgetall(self._key)
         epoch, beat = found.get(b"id", b"").decode(), int(found.get(b"beat", 0))
         what = _what_happened(self._known, epoch, beat, run_id)
+        if what and _is_other(kept := self._kept(), self._known):  # another scheduler acted meanwhile, and noticed it
+            self._known, what = kept, _what_happened(kept, epoch, beat, run_id)
         if what or not self._known:
             self._begin_anew(what, epoch, run_id, last_seen_at=found.get(b"at", b"").decode())
-        beat = self._beat()
-        self._keep_beat(beat)
+        self._keep_beat(*self._beat())
         if self._known.get("recovering"):
             Schedules(self._tools.queues).plan("recover", RECOVER, EVENTS, every=self._tools.settings.maintenance)
         if time.monotonic() - self._checked_at > _CHECKED:
@@ -70,11 +69,14 @@ class Watchdog:
             self._check_redis()
 
     def _begin_anew(self, what: str | None, epoch: str, run_id: str, *, last_seen_at: str) -> None:
-        """SQL first: whoever is killed between the two writes finds again that something happened."""
-        at = clock.now()
+        """The epoch after SQL: whoever is killed between the two writes finds again that something happened."""
+        at, paused = clock.now(), self._known.get("paused", [])
         if what == "emptied" or not epoch:
             epoch = uuid.uuid4().hex
+        if what in ("emptied", "set back"):
+            self._pause_again(paused)
         self._known = {"id": epoch, "run_id": run_id, "beat": 0, "recovering": what, "since": clock.iso(at)}
+        self._known["paused"] = paused
         with self._tools.engine.begin() as connection:
             if what in ("emptied", "set back"):
                 is_empty = what == "emptied" or not last_seen_at
@@ -85,21 +87,37 @@ class Watchdog:
         if what:
             logs.get().warning("redis.forgot" if what != "restarted" else "redis.restarted", what=_LOST[what])
 
-    def _beat(self) -> int:
+    def _kept(self) -> dict[str, Any]:
+        with database.reading(self._tools.engine) as connection:
+            return dict(checkpoints.read(connection, EPOCH) or {})
+
+    def _pause_again(self, paused: list[str]) -> None:
+        """As people left them: Redis must not undo an order because it forgot."""
+        for name in self._tools.queues.paused_queues() - set(paused):
+            self._tools.queues.resume_queue(name)
+        for name in paused:
+            self._tools.queues.pause_queue(name)
+
+    def _beat(self) -> tuple[int, list[str]]:
         with self._redis.pipeline() as pipeline:
             pipeline.hincrby(self._key, "beat", 1)
             pipeline.hset(self._key, "at", clock.iso(clock.now()))
-            return int(pipeline.execute()[0])
+            pipeline.smembers(self._tools.queues.keys.paused_queues())
+            beat, _, paused = pipeline.execute()
+        return int(beat), sorted(name.decode() for name in paused)
 
-    def _keep_beat(self, beat: int) -> None:
-        """In memory each time, in SQL now and then: both are compared with what Redis says next."""
+    def _keep_beat(self, beat: int, paused: list[str]) -> None:
+        """In memory each time, in SQL now and then: both are compared with what Redis says next. The queues that are
+        paused at once when they are others: nobody else knows them."""
+        is_news, now = self._known.get("paused", []) != paused, {"beat": beat, "paused": paused}
         self._known["beat"] = beat
-        if time.monotonic() - self._beat_kept_at > _BEAT_KEPT:
+        if is_news or time.monotonic() - self._beat_kept_at > _BEAT_KEPT:
             self._beat_kept_at = time.monotonic()
             with self._tools.engine.begin() as connection:
-                known = checkpoints.read(connection, EPOCH) or {}
+                known = checkpoints.read(connection, EPOCH, to_write=True) or {}
                 if known.get("id") == self._known["id"]:  # the job may have ended the recovery meanwhile
-                    checkpoints.write(connection, EPOCH, known | {"beat": beat})
+                    checkpoints.write(connection, EPOCH, known | now)
+            self._known["paused"] = paused
 
     def _check_redis(self) -> None:
         problems = [each.what for each in problems_of(facts_of(self._redis))]
@@ -114,6 +132,10 @@ def _what_happened(known: dict[str, Any], epoch: str, beat: int, run_id: str) ->
     if beat < known["beat"]:
         return "set back"
     return "restarted" if run_id != known["run_id"] else None
+
+
+def _is_other(kept: dict[str, Any], known: dict[str, Any]) -> bool:
+    return any(kept.get(name) != known.get(name) for name in ("id", "run_id"))
 
 
 def _look_back(connection: Connection, until: datetime) -> None:

@@ -51,17 +51,20 @@ def backfill_command(since: datetime | None, until: datetime | None, dry_run: bo
             output.say("Stopped. What was queued is handled; the same command goes on with the rest.")
             return 130
     if span is None:
-        output.say(f"No answer within {_PATIENCE:g} s. Does a worker run? It goes on when one does.")
+        output.say(f"Nothing moved for {_PATIENCE:g} s. Does a worker run, and does Seam answer? It goes on by itself.")
         return 5
     if as_json:
         output.print_json(span)
-    else:
+    elif span["state"] == "done":
         _tell(span)
+    if span["state"] == "failed":
+        output.say(f"It failed at {span['place']}: {span['reason']}. The same command begins again.")
+        return 1
     return 0
 
 
 def _watch(engine: Engine, name: str, since: datetime, until: datetime) -> dict[str, Any] | None:
-    """Until it is done; None when nothing moves any more."""
+    """Until it is done, or failed; None when nothing moves any more."""
     from seamkeeper import database, spans
 
     last, moved_at = "", time.monotonic()
@@ -70,7 +73,7 @@ def _watch(engine: Engine, name: str, since: datetime, until: datetime) -> dict[
             with database.reading(engine) as connection:
                 span = spans.find(connection, name) or {}
             show(span)
-            if span.get("state") == "done":
+            if span.get("state") in ("done", "failed"):
                 return span
             if span.get("place") != last:
                 last, moved_at = str(span.get("place")), time.monotonic()

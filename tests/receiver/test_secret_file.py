@@ -98,6 +98,34 @@ def test_a_broken_file_keeps_the_old_secrets(deployment: Stack, file: Path) -> N
     assert NEW[6:20] not in json.dumps(line)
 
 
+def test_a_file_that_could_not_be_read_is_tried_again(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who lets the receiver read it (chmod) changes nothing by which it is told to be another one."""
+
+    def forbidden(path: Path) -> tuple[str, ...]:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    time = Time()
+    keyring = Keyring([SECRET], file, clock=time)
+    secret_file.put(file, NEW)
+    with monkeypatch.context() as patched:
+        patched.setattr(secret_file, "read", forbidden)
+        assert not is_proven(keyring, NEW)
+    time.now += 2
+
+    assert is_proven(keyring, NEW)
+
+
+def test_a_group_that_could_read_the_file_still_can(file: Path) -> None:
+    """The receiver may be another user than the worker who replaces it. Where all could read it nobody chose that."""
+    modes = []
+    for mode in (0o640, 0o644):
+        file.chmod(mode)
+        secret_file.put(file, NEW)
+        modes.append(file.stat().st_mode & 0o777)
+
+    assert modes == [0o640, 0o600]
+
+
 def test_strangers_do_not_make_it_read_more_often(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand forgeries are one look every two seconds, and one reading of a file that stays as it is."""
     reads: list[Path] = []

@@ -90,6 +90,31 @@ def test_a_clock_that_was_set_back_does_not_stop_it(schedules: Schedules, redis:
     assert waiting(redis)[0][1] <= clock.now().timestamp()
 
 
+def test_the_long_wait_of_a_retry_does_not_hold_it_up(schedules: Schedules, redis: Redis) -> None:
+    """After an outage the next run comes within its interval, not when RQ's back-off has passed."""
+    schedules.plan("tidy", "workers.jobs.tidy", EVENTS, every=HOURLY / 6)
+    [(job_id, _)] = waiting(redis)
+    schedules.began("tidy")
+    redis.zadd(Keys().scheduled(EVENTS), {job_id: clock.now().timestamp() + 3600})
+
+    schedules.plan("tidy", "workers.jobs.tidy", EVENTS, every=HOURLY / 6)
+
+    assert waiting(redis) == [(job_id, pytest.approx(clock.now().timestamp() + 600, abs=5))]
+
+
+def test_a_clock_that_was_set_back_does_not_leave_it_waiting(schedules: Schedules, redis: Redis) -> None:
+    """One that was planned by the clock of then comes an interval from now."""
+    schedules.plan("tidy", "workers.jobs.tidy", EVENTS, every=HOURLY)
+    [(job_id, _)] = waiting(redis)
+    later = clock.now().timestamp() + 7 * 86400
+    redis.hset(Keys().clock(), "tidy.began", later - 3600)
+    redis.zadd(Keys().scheduled(EVENTS), {job_id: later})
+
+    schedules.plan("tidy", "workers.jobs.tidy", EVENTS, every=HOURLY)
+
+    assert waiting(redis)[0][1] <= clock.now().timestamp() + 3601
+
+
 def test_hurry_brings_the_one_that_waits_forward(schedules: Schedules, redis: Redis) -> None:
     """It does not add another."""
     schedules.began("tidy")

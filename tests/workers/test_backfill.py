@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -10,7 +11,8 @@ import pytest
 from sqlalchemy import func, select
 
 from seamkeeper import checkpoints, clock, database, spans
-from seamkeeper.database import events
+from seamkeeper.database import attempts, events
+from seamkeeper.errors import Temporary
 from seamkeeper.queues import BACKFILL
 from seamkeeper.rqjob import Job
 from simulator.records import Event
@@ -19,6 +21,8 @@ from simulator.world import World
 from tests.signing import event
 from tests.workers.conftest import Floor
 from workers import backfill
+from workers.seam_api import SeamApi
+from workers.watchdog import Watchdog
 
 
 @pytest.fixture
@@ -186,6 +190,137 @@ def test_an_answer_that_is_not_seams_moves_nothing(floor: Floor, sim: Running) -
     assert len(kept(floor)) == 1
 
 
+def test_a_redis_that_is_emptied_during_a_run_does_not_lose_what_that_run_had_queued(
+    floor: Floor, sim: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The watchdog sets the watermark back: the run, which knows of nothing, does not move it forward again."""
+    watchdog = Watchdog(floor.tools)
+    watchdog.look()
+    run(floor)
+    happen(sim, 600, ago=timedelta(minutes=50), apart=timedelta(seconds=1))
+    with floor.engine.begin() as connection:
+        checkpoints.write(connection, f"backfill:{sim.world.workspace_id}", {
+            "until": clock.iso(clock.now() - timedelta(hours=1)), "looked_back_at": clock.iso(clock.now()),
+        })  # fmt: skip
+    listed = SeamApi.events
+
+    def emptied(seam: SeamApi, after: datetime, before: datetime, *, offset: int = 0) -> Any:
+        if floor.redis.llen("rq:queue:events") and clock.now() - before < timedelta(minutes=45):
+            monkeypatch.setattr(SeamApi, "events", listed)
+            floor.redis.flushall()
+            watchdog.look()
+        return listed(seam, after, before, offset=offset)
+
+    monkeypatch.setattr(SeamApi, "events", emptied)
+    with suppress(Temporary):
+        backfill.by_the_clock(floor.tools)
+    assert SeamApi.events is listed
+
+    _count, is_done = backfill.by_the_clock(floor.tools)
+
+    assert is_done
+    assert floor.redis.llen("rq:queue:events") == 600
+
+
+def test_a_mark_in_the_future_is_not_believed(floor: Floor, sim: Running) -> None:
+    """Somebody's clock was wrong once: what may have been passed over is looked for, now and each day from now on."""
+    run(floor)
+    ahead = clock.iso(clock.now() + timedelta(days=400))
+    with floor.engine.begin() as connection:
+        checkpoints.write(connection, f"backfill:{sim.world.workspace_id}", {"until": ahead, "looked_back_at": ahead})
+    happen(sim, 1, ago=timedelta(hours=2))
+
+    run(floor)
+
+    assert len(kept(floor)) == 1
+    assert clock.parse(mark(floor)["looked_back_at"]) <= clock.now()
+    assert clock.parse(mark(floor)["until"]) <= clock.now()
+
+
+def test_a_seam_without_offsets_does_not_keep_a_run_busy_for_ever(
+    floor: Floor, sim: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`unstable_offset` is what Seam calls it: the same answer again ends the asking."""
+    happen(sim, 600)
+    listed = SeamApi.events
+    calls = []
+
+    def without(seam: SeamApi, after: datetime, before: datetime, *, offset: int = 0) -> Any:
+        calls.append(offset)
+        assert len(calls) < 100
+        return listed(seam, after, before)
+
+    monkeypatch.setattr(SeamApi, "events", without)
+
+    _count, is_done = backfill.by_the_clock(floor.tools)
+
+    assert is_done
+    assert floor.redis.llen("rq:queue:events") == 500
+
+
+def test_an_event_without_a_time_does_not_end_the_listening(floor: Floor, sim: Running) -> None:
+    """It is kept for a person, and nothing fails."""
+    run(floor)
+    happen(sim, 2)
+    del sim.world.events[0].body["created_at"]
+    sim.world.events[1].body["created_at"] = "yesterday"
+
+    run(floor)
+
+    assert len(kept(floor)) == 2
+    with database.reading(floor.engine) as connection:
+        rows = connection.execute(select(attempts.c.outcome).where(attempts.c.job == "backfill"))
+        assert set(rows.scalars()) == {"ok"}
+
+
+def test_the_first_start_is_no_silence(floor: Floor, sim: Running) -> None:
+    """What happened before anybody listened was not missed by a webhook; what comes later by backfill alone was."""
+    happen(sim, 3, ago=timedelta(hours=5))
+
+    run(floor)
+    first = floor.findings()
+    happen(sim, 1, ago=timedelta(minutes=40))
+    with floor.engine.begin() as connection:
+        known = checkpoints.read(connection, "silence") | {"listens_since": clock.iso(clock.now() - timedelta(hours=1))}
+        checkpoints.write(connection, "silence", known)
+        checkpoints.write(connection, f"backfill:{sim.world.workspace_id}", {
+            "until": clock.iso(clock.now() - timedelta(hours=1)), "looked_back_at": clock.iso(clock.now()),
+        })  # fmt: skip
+    run(floor)
+
+    assert (first, floor.findings()) == ([], ["webhook_silent"])
+
+
+def test_a_redis_that_forgot_when_deliveries_came_is_no_silence(floor: Floor, sim: Running) -> None:
+    """What waited in it for long comes back by backfill; when the last delivery was, SQL knows."""
+    floor.deliver(event("acs_system.added", acs_system_id=sim.world.acs_system_id))
+    run(floor)
+    happen(sim, 2, ago=timedelta(hours=2))
+    floor.redis.flushall()
+    with floor.engine.begin() as connection:
+        checkpoints.write(connection, f"backfill:{sim.world.workspace_id}", {
+            "until": clock.iso(clock.now() - timedelta(hours=3)), "looked_back_at": clock.iso(clock.now()),
+        })  # fmt: skip
+
+    run(floor)
+
+    assert len(kept(floor)) == 3
+    assert floor.findings() == []
+
+
+def test_a_backfill_that_was_a_moment_quicker_than_a_delivery_is_no_silence(floor: Floor, sim: Running) -> None:
+    """The delivery comes in the same second; after it nothing happens at Seam for an hour."""
+    run(floor)
+    since = clock.now() - timedelta(hours=1)
+    with floor.engine.begin() as connection:
+        checkpoints.write(connection, "silence", {"since": clock.iso(since), "missed": 1, "is_silent": False})
+    floor.redis.hset("rq:seamkeeper:counters", "webhook_requests_at", int(since.timestamp()))
+
+    run(floor)
+
+    assert floor.findings() == []
+
+
 def test_silence_is_said_and_ends_with_a_delivery(floor: Floor, sim: Running) -> None:
     """Events that only a backfill brings, for longer than the setting: one issue, cleared by the next delivery."""
     happen(sim, 2, ago=timedelta(minutes=20))
@@ -216,6 +351,22 @@ def test_single_losses_are_no_silence(floor: Floor, sim: Running) -> None:
 
     assert floor.findings() == []
     assert sum(source == "backfill" for source in kept(floor).values()) == 3
+
+
+def test_a_span_that_seam_refuses_ends_with_its_reason(floor: Floor, sim: Running) -> None:
+    """Who waits for it is told so, and is not asked whether a worker runs."""
+    at = clock.now()
+    with floor.engine.begin() as connection:
+        name = spans.begin(connection, at - timedelta(days=21), at, is_dry=False, by="a test")
+    sim.world.faults.add(status=400, path="/events/list")
+    spans.ask(floor.tools.queues, name)
+
+    floor.work()
+
+    with database.reading(floor.engine) as connection:
+        span = spans.find(connection, name) or {}
+    assert span["state"] == "failed"
+    assert "/events/list: 400" in span["reason"]
 
 
 def test_a_span_of_a_person(floor: Floor, sim: Running) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from workers import tools as tools_module
 from workers.reactions import REACTIONS
 from workers.registration import check
 from workers.schedules import SCHEDULES, plan_all
+from workers.seam_api import SeamApi
 from workers.webhooks import wanted_types
 
 URL = "https://hooks.example.com/webhooks/seam"
@@ -199,6 +200,28 @@ def test_a_type_that_seam_does_not_offer_stops_no_other(configured: Configure, s
     sim.world.requests.clear()
     check(floor.tools)
     assert (sim.world.requests.list("/webhooks/update"), kept(floor).state) == ([], "ok")
+
+
+def test_a_webhook_that_goes_while_types_are_added_says_nothing_about_types(
+    configured: Configure, sim: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are not remembered as what Seam does not offer: nobody would ever ask for them again."""
+    sim.world.add_webhook(URL, ["acs_credential.issued"], secret=SECRET)
+    sim.world.settings.unknown_types = {"acs_user.created"}
+    floor = configured(register="repair")
+    update = SeamApi.update_webhook
+
+    def gone_afterwards(seam: SeamApi, webhook_id: str, event_types: Sequence[str]) -> None:
+        try:
+            update(seam, webhook_id, event_types)
+        finally:
+            sim.world.webhooks.clear()
+
+    monkeypatch.setattr(SeamApi, "update_webhook", gone_afterwards)
+
+    check(floor.tools)
+
+    assert kept(floor).not_offered == ()
 
 
 def test_duplicates_are_said_and_never_removed(configured: Configure, sim: Running) -> None:

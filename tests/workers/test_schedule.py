@@ -7,7 +7,9 @@ from datetime import timedelta
 
 from redis import Redis
 
-from seamkeeper.queues import Keys, Queues
+from seamkeeper import clock
+from seamkeeper.queues import BACKFILL, EVENTS, Keys, Queues
+from seamkeeper.schedules import Schedules
 from seamkeeper.settings import Settings
 from tests.stack import eventually
 from workers import schedule
@@ -34,3 +36,23 @@ def test_a_job_that_rq_cannot_read_does_not_stop_the_others(queues: Queues, redi
     for name in ("events", "reconcile"):
         assert redis.zscore(KEYS.scheduled(name), f"broken-{name}") is None
     assert redis.ttl(KEYS.job("broken-events")) > 86400
+
+
+def test_a_start_of_the_scheduler_brings_a_backfill_at_once(queues: Queues, redis: Redis, redis_url: str) -> None:
+    """Also when the last one was a minute ago: nobody knows what was missed meanwhile."""
+    schedules = Schedules(queues)
+    schedules.began("backfill")
+    schedules.plan("backfill", BACKFILL, EVENTS, every=timedelta(minutes=10))
+    stop = threading.Event()
+    thread = threading.Thread(target=schedule.run, args=(Settings(redis_url=redis_url), stop))
+
+    thread.start()
+    try:
+        eventually(lambda: redis.llen(KEYS.queue("events")) == 1, within=15, what="the backfill")
+    finally:
+        stop.set()
+        thread.join(10)
+
+    [planned] = [each for each in schedules.all() if each.name == "backfill"]
+    assert planned.due_at is not None
+    assert planned.due_at <= clock.now()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from redis import Redis
 
-from seamkeeper import checkpoints, clock, database, replays
+from seamkeeper import checkpoints, clock, database, replays, spans
 from seamkeeper.queues import Keys
+from seamkeeper.replays import Chosen
 from seamkeeper.requeue import Requeue
 from seamkeeper.schedules import Schedules
 from simulator.serve import Running, running
@@ -169,6 +171,56 @@ def test_a_recovery_that_fails_is_tried_again(floor: Floor, watchdog: Watchdog, 
 
     assert [each.name for each in planned] == [job]
     assert state(floor)["recovering"] is None
+
+
+@pytest.mark.parametrize("is_restarted", [False, True], ids=["running", "restarted"])
+def test_a_pause_of_a_queue_outlives_a_redis_that_forgot(
+    floor: Floor, watchdog: Watchdog, redis: Redis, is_restarted: bool
+) -> None:
+    """Nothing is written at Seam because Redis lost an order of a person; what was resumed stays so."""
+    for name in ("reconcile", "resync"):
+        floor.tools.queues.pause_queue(name)
+    watchdog.look()
+    floor.tools.queues.resume_queue("resync")
+    watchdog.look()
+    redis.flushall()
+
+    (Watchdog(floor.tools) if is_restarted else watchdog).look()
+
+    assert floor.tools.queues.paused_queues() == {"reconcile"}
+
+
+def test_what_people_asked_for_goes_on_after_a_loss(
+    floor: Floor, watchdog: Watchdog, redis: Redis, sim: Running
+) -> None:
+    """A span that was being fetched is fetched anew, a replay of many goes on."""
+    at = clock.now()
+    happened = floor.happened("acs_system.added", "u1", acs_system_id=sim.world.acs_system_id)
+    chosen = Chosen(ids=(happened["event_id"],), until=at)
+    with floor.engine.begin() as connection:
+        name = spans.begin(connection, at - timedelta(hours=2), at, is_dry=False, by="a test")
+        replay_id = replays.start(connection, chosen, replays.Plan(1, 1, {}, 0, 1), rate=600, by="a test")
+    spans.ask(floor.tools.queues, name)
+    floor.tools.queues.ask_replay(replay_id)
+    redis.flushall()
+
+    tick(floor, watchdog)
+
+    with database.reading(floor.engine) as connection:
+        states = [(spans.find(connection, name) or {})["state"], (replays.find(connection, replay_id) or {})["state"]]
+    assert states == ["done", "done"]
+
+
+def test_another_scheduler_that_noticed_is_believed(floor: Floor, watchdog: Watchdog, redis: Redis) -> None:
+    """One that did not act for a while, and then acts again, takes no news of then for a loss of now."""
+    redis.flushall()
+    tick(floor, Watchdog(floor.tools))
+    before = state(floor)
+
+    watchdog.look()
+
+    assert state(floor)["recovering"] is None
+    assert state(floor)["id"] == before["id"]
 
 
 def tick(floor: Floor, watchdog: Watchdog) -> None:
