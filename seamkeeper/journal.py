@@ -67,12 +67,17 @@ def settled_among(connection: Connection, event_ids: Sequence[str]) -> set[str]:
     return set(connection.execute(select(events.c.event_id).where(is_one)).scalars())
 
 
-def unsettled_before(connection: Connection, at: datetime, *, after: str = "", limit: int = 500) -> list[RowMapping]:
-    """Events that came before a moment and were not settled: `event_id`, `event_type`, `body`, `received_at`, `source`,
-    `delivery_id`, by event_id; `after` is the last one seen."""
-    is_open = events.c.status.in_(UNSETTLED) & (events.c.received_at < at) & (events.c.event_id > after)
+def unsettled_before(
+    connection: Connection, status: str, at: datetime, *, after: tuple[datetime, str] | None = None, limit: int = 500
+) -> list[RowMapping]:
+    """Events that came before a moment and stand in this one of `UNSETTLED`, oldest first: `event_id`, `event_type`,
+    `body`, `received_at`, `source`, `delivery_id`; `after` is the (received_at, event_id) of the last one seen."""
+    is_open = (events.c.status == status) & (events.c.received_at < at)
+    if after is not None:
+        is_open &= tuple_(events.c.received_at, events.c.event_id) > _place(after)
     names = ("event_id", "event_type", "body", "received_at", "source", "delivery_id")
-    query = select(*(events.c[name] for name in names)).where(is_open).order_by(events.c.event_id).limit(limit)
+    query = select(*(events.c[name] for name in names)).where(is_open)
+    query = query.order_by(events.c.received_at, events.c.event_id).limit(limit)
     return list(connection.execute(query).mappings())
 
 
@@ -81,8 +86,7 @@ def settled_between(
 ) -> list[RowMapping]:
     """Handled events of a type that came between two moments: `event_id`, `body`, `received_at`, oldest first; `after`
     is the (received_at, event_id) of the last one seen."""
-    place = tuple_(literal(after[0], events.c.received_at.type), literal(after[1], events.c.event_id.type))
-    is_one = (events.c.event_type == event_type) & (tuple_(events.c.received_at, events.c.event_id) > place)
+    is_one = (events.c.event_type == event_type) & (tuple_(events.c.received_at, events.c.event_id) > _place(after))
     is_one &= (events.c.received_at < until) & events.c.status.in_(("done", "ignored"))
     query = select(events.c.event_id, events.c.body, events.c.received_at).where(is_one)
     query = query.order_by(events.c.received_at, events.c.event_id).limit(limit)
@@ -217,8 +221,7 @@ def list_events(
             query = query.where(column == value)
     if before is not None:
         # a row value, not an OR: the index is then entered at this place instead of being read from its start
-        place = tuple_(literal(before[0], events.c.received_at.type), literal(before[1], events.c.event_id.type))
-        query = query.where(tuple_(events.c.received_at, events.c.event_id) < place)
+        query = query.where(tuple_(events.c.received_at, events.c.event_id) < _place(before))
     query = query.order_by(events.c.received_at.desc(), events.c.event_id.desc()).limit(limit)
     return [_as_json(row) for row in connection.execute(query).mappings()]
 
@@ -235,6 +238,10 @@ def count_with(connection: Connection, status: str, *, at_most: int = 1000) -> i
     """How many events have a status; counting ends at `at_most`, so that a large number costs no more."""
     some = select(events.c.event_id).where(events.c.status == status).limit(at_most).subquery()
     return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
+
+
+def _place(last: tuple[datetime, str]) -> Any:
+    return tuple_(literal(last[0], events.c.received_at.type), literal(last[1], events.c.event_id.type))
 
 
 def _arrival(body: str, arrival: Arrival) -> dict[str, Any]:

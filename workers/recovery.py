@@ -7,11 +7,14 @@ by a resync. An event's reactions of the customer's own are jobs of their own: t
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from seamkeeper import checkpoints, clock, database, journal, logs, replays, spans
 from seamkeeper.accept import accept, event_job
 from seamkeeper.queues import RESYNC_ALL
+from seamkeeper.rqjob import Job
 from seamkeeper.schedules import Schedules
 from workers.reactions.own import Own
 from workers.tools import Tools
@@ -51,21 +54,27 @@ def _go_on(tools: Tools, *, is_lost: bool) -> None:
 
 def _requeue(tools: Tools, state: dict[str, Any]) -> int:
     """The events of the journal that nobody settled. One whose job is still there is remembered by Redis, too."""
-    before, after, requeued = clock.parse(state["since"]), "", 0
-    while True:
-        with database.reading(tools.engine) as connection:
-            rows = journal.unsettled_before(connection, before, after=after, limit=_PAGE)
-        if not rows:
-            return requeued
-        jobs = [
-            (row["event_id"], event_job(
-                row["event_id"], row["event_type"], row["body"], received_at=row["received_at"], source=row["source"],
-                delivery=row["delivery_id"] or "",
-            ))
-            for row in rows
-        ]  # fmt: skip
-        requeued += sum(accept(tools.queues, jobs, dedupe=tools.settings.dedupe, counter=_REQUEUED))
-        after = rows[-1]["event_id"]
+    requeued, until = 0, clock.parse(state["since"])
+    for status in journal.UNSETTLED:
+        place = None
+        while rows := _page_of(tools, status, until, place):
+            jobs = [(row["event_id"], _job(row)) for row in rows]
+            requeued += sum(accept(tools.queues, jobs, dedupe=tools.settings.dedupe, counter=_REQUEUED))
+            place = rows[-1]["received_at"], rows[-1]["event_id"]
+    return requeued
+
+
+def _page_of(tools: Tools, status: str, until: datetime, place: tuple[datetime, str] | None) -> Sequence[Any]:
+    with database.reading(tools.engine) as connection:
+        return journal.unsettled_before(connection, status, until, after=place, limit=_PAGE)
+
+
+def _job(row: Mapping[str, Any]) -> Job:
+    delivery = row["delivery_id"] or ""
+    return event_job(
+        row["event_id"], row["event_type"], row["body"], received_at=row["received_at"], source=row["source"],
+        delivery=delivery,
+    )  # fmt: skip
 
 
 def _ask_own_reactions(tools: Tools, state: dict[str, Any]) -> int:

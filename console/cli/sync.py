@@ -147,6 +147,9 @@ def _outcome(seen: Seen, acs_user_ids: list[str], patience: float, as_json: bool
         return 1
     if bad:
         return 1 if len(bad) == len(seen.systems) and not acs_user_ids else 3
+    for each in seen.systems:
+        if each.listed == 0:
+            output.say(f"{each.acs_system_id}: Seam lists nobody there. Is the id right?")
     output.say("Done.")
     return 0
 
