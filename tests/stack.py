@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from simulator.serve import Running
 from tests.signing import body_of, signed
 
 ROOT = Path(__file__).parent.parent
@@ -123,9 +124,10 @@ class Stack:
 
 
 @contextmanager
-def stack(environ: Mapping[str, str], logs: Path) -> Iterator[Stack]:
-    """A deployment that ends with the test."""
-    found = Stack(environ, logs)
+def stack(environ: Mapping[str, str], logs: Path, *, seam: Running | None = None, **more: str) -> Iterator[Stack]:
+    """A deployment that ends with the test; with the variables of a simulator, and `more` of them."""
+    of_seam = {"SEAM_API_KEY": seam.api_key, "SEAM_ENDPOINT": seam.url} if seam else {}
+    found = Stack({**environ, **of_seam, **more}, logs)
     try:
         yield found
     finally:

@@ -154,8 +154,7 @@ class SeamApi:
 
     def skew(self) -> timedelta | None:
         """How far our clock was ahead of Seam's at this thread's last call, by its `Date` header (whole seconds)."""
-        date = self._heard().date
-        return None if date is None else clock.now() - date
+        return self._heard().skew
 
     def holder_of(self, acs_credential_id: str) -> str | None:
         """The acs_user_id a credential belongs to; None when it belongs to nobody. Raises `NotFound`."""

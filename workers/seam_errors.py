@@ -45,14 +45,16 @@ class Heard:
     status: int | None = None
     retry_after: timedelta | None = None
     request_id: str | None = None
-    date: datetime | None = None
+    skew: timedelta | None = None  # how far our clock was ahead of the sender's `Date`, which has whole seconds
 
     @classmethod
     def of(cls, response: httpx.Response) -> Heard:
         """From the response, before the SDK looks at it."""
         headers = response.headers
         asked = _wait(headers.get("retry-after"), headers.get("date"))
-        return cls(response.status_code, asked, headers.get("seam-request-id"), _moment(headers.get("date")))
+        date = _moment(headers.get("date"))
+        skew = clock.now() - date if date else None
+        return cls(response.status_code, asked, headers.get("seam-request-id"), skew)
 
 
 def translate(what: str, error: Exception, heard: Heard, *, was_cut_short: bool) -> Temporary | Permanent:

@@ -28,8 +28,7 @@ def sim() -> Iterator[Running]:
 @pytest.fixture
 def deployment(environment: dict[str, str], sim: Running, tmp_path: Path) -> Iterator[Stack]:
     """Everything as it runs."""
-    seam = {"SEAM_API_KEY": sim.api_key, "SEAM_ENDPOINT": sim.url, "SEAMKEEPER_SEAM_RATE": "1000"}
-    with stack({**environment, **seam}, tmp_path) as found:
+    with stack(environment, tmp_path, seam=sim, SEAMKEEPER_SEAM_RATE="1000") as found:
         yield found
 
 

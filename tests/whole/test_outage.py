@@ -53,12 +53,14 @@ def sim(time: Time) -> Iterator[Running]:
 @pytest.fixture
 def deployment(environment: dict[str, str], sim: Running, tmp_path: Path) -> Iterator[Stack]:
     """Everything as it runs, only that the clock of the schedules is quick."""
-    seam = {
-        "SEAM_API_KEY": sim.api_key, "SEAM_ENDPOINT": sim.url, "SEAMKEEPER_REREAD_DELAYS": "1,1,2,5,10",
-        "SEAMKEEPER_SEAM_RATE": "2000", "SEAMKEEPER_SEAM_BURST": "4000", "SEAMKEEPER_BACKFILL_MINUTES": "0.05",
-        "SEAMKEEPER_RESYNC_MINUTES": "0.05", "SEAMKEEPER_LOG_FORMAT": "json",
-    }  # fmt: skip
-    with stack({**environment, **seam}, tmp_path) as found:
+    quick = {
+        "SEAMKEEPER_REREAD_DELAYS": "1,1,2,5,10",
+        "SEAMKEEPER_SEAM_RATE": "2000",
+        "SEAMKEEPER_SEAM_BURST": "4000",
+        "SEAMKEEPER_BACKFILL_MINUTES": "0.05",
+        "SEAMKEEPER_RESYNC_MINUTES": "0.05",
+    }
+    with stack(environment, tmp_path, seam=sim, **quick) as found:
         yield found
 
 

@@ -27,7 +27,7 @@ def sim() -> Iterator[Running]:
 @pytest.fixture
 def deployment(environment: dict[str, str], sim: Running, tmp_path: Path) -> Iterator[Stack]:
     """Processes that talk to the simulator; nothing is started yet."""
-    with stack({**environment, "SEAM_API_KEY": sim.api_key, "SEAM_ENDPOINT": sim.url}, tmp_path) as found:
+    with stack(environment, tmp_path, seam=sim) as found:
         yield found
 
 

@@ -29,8 +29,7 @@ def sim() -> Iterator[Running]:
 @pytest.fixture
 def deployment(environment: dict[str, str], sim: Running, tmp_path: Path) -> Iterator[Stack]:
     """Processes that talk to the simulator; nothing is started yet."""
-    seam = {"SEAM_API_KEY": sim.api_key, "SEAM_ENDPOINT": sim.url, "SEAMKEEPER_REREAD_DELAYS": "1,1,2,5,10"}
-    with stack({**environment, **seam}, tmp_path) as found:
+    with stack(environment, tmp_path, seam=sim, SEAMKEEPER_REREAD_DELAYS="1,1,2,5,10") as found:
         yield found
 
 

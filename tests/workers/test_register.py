@@ -6,7 +6,6 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,26 +16,13 @@ from seamkeeper import database, logs, registration, secret_file
 from simulator.serve import Running, running
 from simulator.world import World
 from tests.conftest import SECRET
+from tests.said import Said
 from workers import register as door
 from workers.reactions import REACTIONS
 from workers.webhooks import wanted_types
 
 URL = "https://hooks.example.com/webhooks/seam"
 OURS = sorted(wanted_types(REACTIONS))
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What it answered."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """Stdout as one JSON value: that nothing else is there is proven by reading it."""
-        return json.loads(self.out)
 
 
 Register = Callable[..., Said]

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
 from console import cli
+from tests.said import Said
 
 NOBODY = "redis://127.0.0.1:1/0"  # a Redis that refuses
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a command answered."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """Stdout as one JSON value: that nothing else is there is proven by reading it."""
-        return json.loads(self.out)
 
 
 Seamkeeper = Callable[..., Said]

@@ -33,9 +33,8 @@ def sim() -> Iterator[Running]:
 @pytest.fixture
 def deployment(environment: dict[str, str], sim: Running, tmp_path: Path) -> Iterator[Stack]:
     """Workers that only show, and a command line beside them."""
-    told = {"SEAM_API_KEY": sim.api_key, "SEAM_ENDPOINT": sim.url, "SEAMKEEPER_REPAIR": "plan",
-            "SEAMKEEPER_REREAD_DELAYS": "1,1,1", "SEAMKEEPER_RETRY_DELAYS": "1,1"}  # fmt: skip
-    with stack({**environment, **told}, tmp_path) as found:
+    told = {"SEAMKEEPER_REPAIR": "plan", "SEAMKEEPER_REREAD_DELAYS": "1,1,1", "SEAMKEEPER_RETRY_DELAYS": "1,1"}
+    with stack(environment, tmp_path, seam=sim, **told) as found:
         found.start_workers()
         yield found
 

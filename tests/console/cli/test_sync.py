@@ -33,8 +33,7 @@ def sim() -> Iterator[Running]:
 @pytest.fixture
 def deployment(environment: dict[str, str], sim: Running, tmp_path: Path) -> Iterator[Stack]:
     """Workers, and a command line beside them."""
-    told = {"SEAM_API_KEY": sim.api_key, "SEAM_ENDPOINT": sim.url}
-    with stack({**environment, **told}, tmp_path) as found:
+    with stack(environment, tmp_path, seam=sim) as found:
         yield found
 
 
