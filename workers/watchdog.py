@@ -12,6 +12,7 @@ import uuid
 from datetime import datetime
 from typing import Any
 
+from redis.exceptions import RedisError
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -44,12 +45,18 @@ class Watchdog:
         self._beat_kept_at = self._checked_at = -_CHECKED
 
     def look(self) -> None:
-        """One look; what Redis lost leads to a recovery. A database that is away is asked again the next time."""
+        """One look; what Redis lost leads to a recovery. A database that is away is asked again the next time, and
+        whatever else goes wrong here must not end the scheduler."""
         try:
             self._look()
+        except RedisError:
+            raise
         except SQLAlchemyError as error:
             self._is_read = False
             logs.get().warning("watchdog.database_is_away", error=type(error).__name__)
+        except Exception:
+            self._is_read = False
+            logs.get().exception("watchdog.stumbled")
 
     def _look(self) -> None:
         if not self._is_read or self._known.get("recovering"):

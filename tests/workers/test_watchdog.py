@@ -94,6 +94,17 @@ def test_it_is_noticed_although_everything_was_restarted_at_once(floor: Floor, r
     assert state(floor)["recovering"] == "emptied"
 
 
+def test_what_it_cannot_read_does_not_end_the_scheduler(floor: Floor, watchdog: Watchdog, redis: Redis) -> None:
+    """A beat that is no number, or a checkpoint of some other time."""
+    redis.hset(KEYS.epoch(), "beat", "many")
+
+    watchdog.look()
+    redis.delete(KEYS.epoch())
+    watchdog.look()
+
+    assert state(floor)["recovering"] == "emptied"
+
+
 def test_the_watermark_goes_back(floor: Floor, watchdog: Watchdog, redis: Redis, sim: Running) -> None:
     """What was queued before the loss may be lost: the backfill begins before it, and only then."""
     name = f"backfill:{sim.world.workspace_id}"
