@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
-AT_ONCE ?= 3
+AT_ONCE ?= 4
 
 .PHONY: run test test-slow proof test-peer test-containers lint format bench lock clean help
 .DEFAULT_GOAL := help
