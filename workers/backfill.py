@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from seamkeeper import checkpoints, clock, database, journal, logs
+from seamkeeper import checkpoints, clock, database, journal, logs, registration
 from seamkeeper.accept import BACKFILLED, accept, event_job, unreadable_job
 from seamkeeper.errors import Permanent, Temporary, UnreadableEvent
 from seamkeeper.events import quarantine_id, read_event
@@ -21,6 +21,7 @@ from seamkeeper.rqjob import Job
 from workers.concurrent.deadline import remaining
 from workers.seam_api import MOST_EVENTS
 from workers.tools import Tools
+from workers.webhooks import ALL, wanted_types
 
 CHECKPOINT = "backfill:"
 _A_DAY = timedelta(days=1)
@@ -31,13 +32,15 @@ _ENOUGH = 0.5  # of a job's time
 
 @dataclass(slots=True)
 class Count:
-    """What a run found: events listed, brought (new, and in the queue now), those that are no events, calls made."""
+    """What a run found: events listed, brought (new, and in the queue now), of these missed (of a type that every
+    webhook of ours brings), those that are no events, calls made."""
 
     listed: int = 0
     brought: int = 0
+    missed: int = 0
     unreadable: int = 0
     calls: int = 0
-    oldest_brought_at: str | None = None  # when Seam made it
+    oldest_missed_at: str | None = None  # when Seam made it
 
 
 def by_the_clock(tools: Tools) -> tuple[Count, bool]:
@@ -88,8 +91,13 @@ def fetch(
 
 
 def take(tools: Tools, found: Sequence[Mapping[str, Any]], count: Count, *, is_dry: bool = False) -> None:
-    """Queues those of them that are neither settled in the journal nor remembered in Redis."""
+    """Queues those of them that our webhook is to bring, and that are neither settled in the journal nor remembered in
+    Redis."""
     count.listed += len(found)
+    with database.reading(tools.engine) as connection:
+        types = registration.read(connection).event_types
+    must = wanted_types(tools.table)
+    found = [each for each in found if not types or ALL in types or each.get("event_type") in must.union(types)]
     ids = [str(each["event_id"]) for each in found]
     with database.reading(tools.engine) as connection:
         settled = journal.settled_among(connection, ids)
@@ -100,8 +108,9 @@ def take(tools: Tools, found: Sequence[Mapping[str, Any]], count: Count, *, is_d
     jobs = [_job(each, count) for each in lost]
     is_new = accept(tools.queues, jobs, dedupe=tools.settings.dedupe, counter=BACKFILLED)
     count.brought += sum(is_new)
-    made = [_made_at(each) for each, is_it in zip(lost, is_new, strict=True) if is_it]
-    count.oldest_brought_at = min(filter(None, [*made, count.oldest_brought_at]), default=None)
+    missed = [each for each, is_it in zip(lost, is_new, strict=True) if is_it and each.get("event_type") in must]
+    count.missed += len(missed)
+    count.oldest_missed_at = min(filter(None, [*map(_made_at, missed), count.oldest_missed_at]), default=None)
 
 
 def present(tools: Tools) -> datetime:

@@ -31,7 +31,7 @@ def listen(tools: Tools, count: Count) -> None:
     elif known.get("delivered_at"):  # Redis forgot
         delivered_at = clock.parse(known["delivered_at"])
     listens_since = known.get("listens_since") or clock.iso(now)
-    since, missed = known.get("since") or count.oldest_brought_at, known.get("missed", 0) + count.brought
+    since, missed = known.get("since") or count.oldest_missed_at, known.get("missed", 0) + count.missed
     is_older = since is not None and not known.get("since") and since < listens_since
     if since is None or is_older or (delivered_at and delivered_at > clock.parse(since) - _CLOSE):
         since, missed = None, 0

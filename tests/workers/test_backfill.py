@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 from sqlalchemy import func, select
 
-from seamkeeper import checkpoints, clock, database, spans
+from seamkeeper import checkpoints, clock, database, registration, spans
 from seamkeeper.database import attempts, events
 from seamkeeper.errors import Temporary
 from seamkeeper.queues import BACKFILL
@@ -367,6 +367,22 @@ def test_a_span_that_seam_refuses_ends_with_its_reason(floor: Floor, sim: Runnin
         span = spans.find(connection, name) or {}
     assert span["state"] == "failed"
     assert "/events/list: 400" in span["reason"]
+
+
+def test_a_narrow_webhook_is_neither_widened_nor_called_silent(floor: Floor, sim: Running) -> None:
+    """Types that nobody asked for are left where they are, and what nobody reacts to is missed by nobody."""
+    run(floor)
+    with floor.engine.begin() as connection:
+        registration.write(connection, registration.Registration(event_types=("lock.locked",)))
+    happen(sim, 1, ago=timedelta(minutes=2))
+    at = clock.now().replace(microsecond=0) - timedelta(minutes=2)
+    for kind in ("lock.locked", "lock.unlocked"):
+        stamp = clock.iso(at)
+        sim.world.events.append(Event(at, event(kind, created_at=stamp, occurred_at=stamp)))
+
+    count, _ = backfill.by_the_clock(floor.tools)
+
+    assert (count.listed, count.brought, count.missed) == (3, 2, 1)
 
 
 def test_a_span_of_a_person(floor: Floor, sim: Running) -> None:
