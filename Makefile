@@ -17,7 +17,7 @@ run: $(VENV)/.installed  ## the whole service on this machine; Ctrl-C ends it an
 	@exec $(BIN)/seamkeeper dev $(ARGS)
 
 test: $(VENV)/.dev       ## the everyday suite
-	$(BIN)/python -m pytest -n $(AT_ONCE) -m "not peer and not containers and not slow and not proof" $(ARGS)
+	$(BIN)/python -m pytest -n $(AT_ONCE) --dist worksteal -m "not peer and not containers and not slow and not proof" $(ARGS)
 
 test-slow: $(VENV)/.dev  ## what takes longer than a few seconds: kills, restarts, recovery
 	$(BIN)/python -m pytest -m slow $(ARGS)

@@ -69,6 +69,10 @@ class NearSeam:
         users = [self.world.shape(user) for user in list(self.world.users.values())]
         return UserPage([user for user in users if user["acs_system_id"] == acs_system_id], None)
 
+    def systems(self, **_query: str) -> list[Mapping[str, Any]]:
+        people = [user.acs_system_id for user in list(self.world.users.values())]
+        return [{"acs_system_id": each, "acs_user_count": people.count(each)} for each in list(self.world.systems)]
+
     def user_pages(self, acs_system_id: str) -> Any:
         yield self.user_page(acs_system_id).users
 
