@@ -38,6 +38,7 @@ def sim(sim_server: Running) -> Iterator[Running]:
     world = sim_server.world
     world.faults.clear()
     world.requests.clear()
+    world.events.clear()
     world.settings.failures = 0
     world.settings.is_holding = False
     world.settings.pending_seconds = 0
