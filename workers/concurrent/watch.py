@@ -69,8 +69,8 @@ class Watch:
         worker, which the sweep brings back, in the end one at a time, and sets aside when it happens again."""
         worker, running = self._worker, list(self._worker.running.values())
         if len(running) == 1:
-            running[0].interrupt(MemoryError)
             self._give_up(running[0], MemoryError(f"{why}, and this job alone ran in it"))
+            running[0].interrupt(MemoryError)  # only now: the thread would be quicker, and say it without these words
             return
         worker.running.clear()
         worker.executions.clear()  # no heartbeats any more
