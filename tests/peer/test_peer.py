@@ -113,7 +113,7 @@ def test_the_signature_of_another_secret_is_refused(deployment: Stack, signer: S
 
     assert _deliver(deployment, signer, payload) == 204
     eventually(lambda: _status(deployment, payload) == "ignored", what="the event")
-    assert calls.calls == []
+    assert calls.to(GET) == calls.to(UPDATE) == []
 
 
 def test_what_svix_signs_is_accepted_as_it_is(deployment: Stack, signer: Signer) -> None:
@@ -143,7 +143,8 @@ def test_resync_finds_every_user(deployment: Stack, fake: Fake, calls: Recorder)
 
     there = fake.user_ids()
     eventually(lambda: _mirrored(deployment) == there, what="the mirror of the whole access system")
-    assert [(call.arguments["acs_system_id"], call.status) for call in calls.to("/acs/users/list")] == [(SYSTEM, 200)]
+    # once for the command, and perhaps once by the clock
+    assert {(call.arguments["acs_system_id"], call.status) for call in calls.to("/acs/users/list")} == {(SYSTEM, 200)}
     assert calls.to(UPDATE) == []
 
 
