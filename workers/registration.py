@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from seamkeeper import clock, database, issues, logs, registration, secret_file
+from seamkeeper import clock, database, logs, registration, secret_file
 from seamkeeper.errors import Permanent, Temporary
 from seamkeeper.registration import FINDING_OF, Registration
-from workers import notices
+from workers import findings
 from workers.seam_api import SeamApi
 from workers.tools import Tools
 from workers.webhooks import ALL, Webhook, completed, lacks, ours, wanted_types
@@ -175,14 +175,10 @@ def _keep(tools: Tools, known: Registration, look: Look | None, done: str) -> No
     said = " ".join([*(sentences.values() or [_well(look)]), *([done] if done else [])])
     webhook_id = look.found[0].webhook_id if look and look.found else known.webhook_id
     now = replace(known, webhook_id=webhook_id, checked_at=clock.iso(clock.now()), state=state, sentence=said)
+    for each, code in FINDING_OF.items():
+        words = f"{sentences[each]} {done}".strip() if each in sentences else None
+        findings.of_the_house(tools, code, words, _detail(look) if words else None)
     with tools.engine.begin() as connection:
-        for each, code in FINDING_OF.items():
-            if each not in sentences:
-                issues.clear_finding(connection, code)
-            elif issues.raise_finding(
-                connection, code, message=f"{sentences[each]} {done}".strip(), detail=_detail(look)
-            ):
-                notices.issue_raised(tools, kind="finding", code=code, acs_system_id=None, connection=connection)
         registration.write(connection, replace(now, url=look.url) if look else now)
     if state != known.state:
         logs.get().info("registration.checked", state=state, before=known.state)
