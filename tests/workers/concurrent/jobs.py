@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 import time
 from typing import Any
 
@@ -34,6 +35,17 @@ def who_am_i(seconds: float = 0.0) -> list[str]:
     """RQ's current job before and after waiting."""
     before = get_current_job()
     time.sleep(seconds)
+    after = get_current_job()
+    return [before.id if before else "", after.id if after else ""]
+
+
+MEETING = threading.Barrier(16)
+
+
+def meet() -> list[str]:
+    """RQ's current job before and after all the others are here, too; raises when they do not come."""
+    before = get_current_job()
+    MEETING.wait(timeout=60)
     after = get_current_job()
     return [before.id if before else "", after.id if after else ""]
 

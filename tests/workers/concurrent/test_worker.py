@@ -27,12 +27,10 @@ JOBS = "tests.workers.concurrent.jobs."
 def test_many_at_once_and_each_knows_its_own_job(redis: Redis) -> None:
     """RQ's `get_current_job()` is right in every thread, and they overlap."""
     queue = Queue("q", connection=redis, serializer=JSONSerializer)
-    ids = [queue.enqueue(jobs.who_am_i, 0.2, job_id=f"j{number}").id for number in range(16)]
+    ids = [queue.enqueue(jobs.meet, job_id=f"j{number}").id for number in range(jobs.MEETING.parties)]
 
-    began = time.monotonic()
-    a_worker(redis, ["q"], concurrency=16).work(burst=True, logging_level="CRITICAL")
+    a_worker(redis, ["q"], concurrency=len(ids)).work(burst=True, logging_level="CRITICAL")
 
-    assert time.monotonic() - began < 2
     for job_id in ids:
         job = Job.fetch(job_id, connection=redis, serializer=JSONSerializer)
         assert job.return_value() == [job_id, job_id]
@@ -62,12 +60,18 @@ def test_it_waits_without_asking(yard: Yard) -> None:
     before = yard.redis.info("stats")["total_commands_processed"]
     time.sleep(2)
     used = yard.redis.info("stats")["total_commands_processed"] - before
+    waits = [_wait_of(yard) for _ in range(5)]
+
+    assert used < 60
+    assert min(waits) < 1  # whoever looked by the clock would find one in two seconds (`maintenance_interval`)
+
+
+def _wait_of(yard: Yard) -> float:
+    """Seconds until a job that comes now is done."""
     began = time.monotonic()
     job_id = yard.enqueue("b", "echo", 1)
     eventually(lambda: yard.job(job_id).get_status() == JobStatus.FINISHED, what="the job")
-
-    assert used < 60
-    assert time.monotonic() - began < 1
+    return time.monotonic() - began
 
 
 def test_a_stopped_job_is_stopped_and_the_others_go_on(yard: Yard) -> None:
@@ -79,8 +83,8 @@ def test_a_stopped_job_is_stopped_and_the_others_go_on(yard: Yard) -> None:
 
     send_stop_job_command(yard.redis, stopped, serializer=JSONSerializer)
 
-    eventually(lambda: yard.job(stopped).get_status() == JobStatus.STOPPED, within=10, what="the stop")
-    eventually(lambda: yard.job(other).get_status() == JobStatus.FINISHED, within=10, what="the other")
+    eventually(lambda: yard.job(stopped).get_status() == JobStatus.STOPPED, what="the stop")
+    eventually(lambda: yard.job(other).get_status() == JobStatus.FINISHED, what="the other")
     assert yard.is_settled()
 
 
@@ -98,7 +102,7 @@ def test_suspended_workers_take_nothing(yard: Yard) -> None:
 
     resume(yard.redis)
 
-    eventually(lambda: yard.job(job_id).get_status() == JobStatus.FINISHED, within=10, what="the job")
+    eventually(lambda: yard.job(job_id).get_status() == JobStatus.FINISHED, what="the job")
 
 
 def test_a_paused_queue_waits_and_the_others_go_on(yard: Yard) -> None:
@@ -117,7 +121,7 @@ def test_a_paused_queue_waits_and_the_others_go_on(yard: Yard) -> None:
     during = {yard.job(name).get_status() for name in held}
     yard.redis.srem("rq:seamkeeper:paused", "a")
 
-    eventually(lambda: yard.job(held[-1]).get_status() == JobStatus.FINISHED, within=10, what="the end of the pause")
+    eventually(lambda: yard.job(held[-1]).get_status() == JobStatus.FINISHED, what="the end of the pause")
     assert during == {JobStatus.QUEUED}
     assert used < 150
 
