@@ -27,6 +27,7 @@ from sqlalchemy import (
     event,
     make_url,
 )
+from sqlalchemy import text as sql_text
 from sqlalchemy.dialects.postgresql import insert as insert_postgresql
 from sqlalchemy.dialects.sqlite import insert as insert_sqlite
 
@@ -36,6 +37,8 @@ from seamkeeper.patience import NETWORK, Patience, give
 
 metadata = MetaData()
 _ID = String(200)
+# Compared by its beginning: bytewise, whatever the language of the database.
+_KEY = String(200).with_variant(String(200, collation="C"), "postgresql")
 
 events = Table(
     "events",
@@ -55,10 +58,29 @@ events = Table(
     Column("reason", Words),
     Column("cause", _ID),  # of a failure, one word for all that failed alike (seamkeeper/dead.py)
     Column("body", Words, nullable=False),
+    Column("tries", Integer, nullable=False, server_default="0"),
     Index("events_by_time", "received_at", "event_id"),
     Index("events_by_status", "status", "received_at", "event_id"),
     Index("events_by_type", "event_type", "received_at", "event_id"),
     Index("events_by_user", "acs_user_id", "received_at", "event_id"),
+    Index("events_by_system", "acs_system_id", "received_at", "event_id"),
+    Index("events_by_delivery", "delivery_id"),
+    # Hardly any event is in these two.
+    Index(
+        "events_by_other_source",
+        "source",
+        "received_at",
+        "event_id",
+        sqlite_where=sql_text("source <> 'webhook'"),
+        postgresql_where=sql_text("source <> 'webhook'"),
+    ),
+    Index(
+        "events_tried_again",
+        "received_at",
+        "event_id",
+        sqlite_where=sql_text("tries >= 2"),
+        postgresql_where=sql_text("tries >= 2"),
+    ),
 )
 
 attempts = Table(
@@ -75,6 +97,7 @@ attempts = Table(
     Column("reason", Words),
     Column("cause", _ID),
     Column("seam_request_id", Words),
+    Column("calls", Json),  # what was asked of Seam: method, path, status, milliseconds, request id; never a body
     Column("next_at", Instant),
     Index("attempts_by_event", "event_id", "attempt_id"),
     Index("attempts_by_user", "acs_user_id", "attempt_id"),
@@ -104,11 +127,20 @@ acs_users = Table(
     Column("changed_at", Instant, nullable=False),
     Column("replaces", _ID),
     Column("replaced_by", _ID),
+    Column("name_key", _KEY),  # what people search by (seamkeeper/folding.py)
+    Column("last_name_key", _KEY),
+    Column("email_key", _KEY),
+    Column("phone_key", _KEY),
     Index("acs_users_by_system", "acs_system_id", "acs_user_id"),
     Index("acs_users_by_sync", "sync", "acs_user_id"),
     Index("acs_users_by_health", "health", "acs_user_id"),
     Index("acs_users_by_identity", "user_identity_id"),
     Index("acs_users_gone", "acs_system_id", "deleted_at"),
+    Index("acs_users_by_name_key", "name_key", "acs_user_id"),
+    Index("acs_users_by_last_name_key", "last_name_key", "acs_user_id"),
+    Index("acs_users_by_email_key", "email_key", "acs_user_id"),
+    Index("acs_users_by_phone_key", "phone_key", "acs_user_id"),
+    Index("acs_users_by_standing", "sync", "health"),
 )
 
 desired_users = Table(
@@ -283,6 +315,24 @@ replays = Table(
     Column("ended_at", Instant),
 )
 
+# Who did what in the console or by the API: a line before it is done, its outcome after it.
+audit = Table(
+    "audit",
+    metadata,
+    Column("audit_id", Integer, primary_key=True),
+    Column("at", Instant, nullable=False),
+    Column("who", Words, nullable=False),
+    Column("role", String(20), nullable=False),
+    Column("action", _ID, nullable=False),
+    Column("kind", String(20)),  # of what: user, event, job, queue, …
+    Column("subject_id", _ID),
+    Column("detail", Json),
+    Column("outcome", String(20)),  # done, refused, failed; NULL: not known
+    Column("reason", Words),
+    Index("audit_by_subject", "kind", "subject_id", "audit_id"),
+    Index("audit_by_time", "at"),
+)
+
 checkpoints = Table(
     "checkpoints",
     metadata,
@@ -330,12 +380,12 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def upsert(
     connection: Connection, table: Table, row: Mapping[str, Any], *, made: Mapping[str, Any], by: str | None = None
 ) -> None:
-    """Writes `row`, over one with the same key or as a new one, which then also holds `made`. With the name of a column
+    """Writes `row`, over one with the same key or as a new one, which then holds `made`, too. With the name of a column
     as `by`, what stands there stays when it is greater in it: decided by the database, since nobody can lock a row that
     two are about to make."""
     dialect = insert_postgresql if connection.dialect.name == "postgresql" else insert_sqlite
     key = [column.name for column in table.primary_key]
-    statement = dialect(table).values(dict(made) | dict(row))
+    statement = dialect(table).values(dict(row) | dict(made))
     is_due = table.c[by] <= statement.excluded[by] if by else None
     connection.execute(statement.on_conflict_do_update(index_elements=key, set_=dict(row), where=is_due))
 

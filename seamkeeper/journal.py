@@ -17,6 +17,7 @@ from seamkeeper.events import Event
 STATUSES = ("received", "queued", "running", "retrying", "done", "ignored", "quarantined", "dead")
 UNSETTLED = ("received", "queued", "running", "retrying")
 SETTLED = ("done", "ignored", "quarantined", "dead")
+_LONGEST_ID = 200
 _CREATED, _DELETED = "acs_user.created", "acs_user.deleted"
 
 
@@ -40,9 +41,11 @@ def write_event(connection: Connection, event: Event, body: str, arrival: Arriva
         "connected_account_id": event.subject("connected_account_id"),
         "occurred_at": event.occurred_at,
         "status": "running",
+        "tries": 1,
         **_arrival(body, arrival),
     }
-    again = {"event_id": event.event_id, "status": "running", "reason": None, "cause": None, "settled_at": None}
+    again = {"event_id": event.event_id, "status": "running", "reason": None, "cause": None, "settled_at": None,
+             "tries": events.c.tries + 1}  # fmt: skip
     upsert(connection, events, again, made=row)
 
 
@@ -249,7 +252,7 @@ def _arrival(body: str, arrival: Arrival) -> dict[str, Any]:
         "body": body,
         "received_at": arrival.received_at,
         "source": arrival.source,
-        "delivery_id": arrival.delivery_id,
+        "delivery_id": arrival.delivery_id[:_LONGEST_ID],
     }
 
 

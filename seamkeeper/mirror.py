@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select, union, update
+from sqlalchemy import CompoundSelect, Connection, and_, func, or_, select, union, update
 
 from seamkeeper.database import acs_users, desired_users, insert_new, plain, upsert
 from seamkeeper.desired import desired_of
+from seamkeeper.folding import BEYOND, KEYS, digits, folded, search_keys
 from seamkeeper.issues import open_issues
 from seamkeeper.users import observed_value
 
@@ -72,19 +73,26 @@ def keep(
 def _row(
     acs_user_id: str, raw: Mapping[str, Any], verdict: Verdict, *, health: str, read_at: datetime
 ) -> dict[str, Any]:
-    return {name: _text(raw.get(name)) for name in _COPIED} | {
-        "acs_user_id": acs_user_id,
-        "full_name": _text(raw.get("full_name")),
-        "email_address": _text(observed_value(raw, "email_address")),
-        "is_suspended": raw.get("is_suspended") if isinstance(raw.get("is_suspended"), bool) else None,
-        "sync": verdict.sync,
-        "drift": dict(verdict.drift),
-        "reason": verdict.reason,
-        "health": health,
-        "observed": dict(raw),
-        "read_at": read_at,
-        "deleted_at": None,
-    }
+    copied = {name: _text(raw.get(name)) for name in _COPIED}
+    email = _text(observed_value(raw, "email_address"))
+    keys = search_keys(copied["display_name"] or _text(raw.get("full_name")), email, copied["phone_number"])
+    return (
+        copied
+        | dict(zip(KEYS, keys, strict=True))
+        | {
+            "acs_user_id": acs_user_id,
+            "full_name": _text(raw.get("full_name")),
+            "email_address": email,
+            "is_suspended": raw.get("is_suspended") if isinstance(raw.get("is_suspended"), bool) else None,
+            "sync": verdict.sync,
+            "drift": dict(verdict.drift),
+            "reason": verdict.reason,
+            "health": health,
+            "observed": dict(raw),
+            "read_at": read_at,
+            "deleted_at": None,
+        }
+    )
 
 
 def bury(
@@ -231,18 +239,36 @@ def list_users(
     after: str = "",
     limit: int = 50,
 ) -> list[dict[str, Any]]:
-    """Users by id, a page at a time: `after` is the last acs_user_id seen. `search` is an id, a name or an e-mail."""
+    """Users by id, a page at a time: `after` is the last acs_user_id seen. `search`: as `found_by`."""
     query = select(acs_users).where(acs_users.c.acs_user_id > after)
     filters = {acs_users.c.sync: sync, acs_users.c.health: health, acs_users.c.acs_system_id: acs_system_id}
     for column, value in filters.items():
         if value is not None:
             query = query.where(column == value)
     if search:
-        columns = (acs_users.c.acs_user_id, acs_users.c.full_name, acs_users.c.email_address, acs_users.c.display_name)
-        query = query.where(or_(*(column.icontains(search, autoescape=True) for column in columns)))
+        query = query.where(acs_users.c.acs_user_id.in_(found_by(search)))
     rows = connection.execute(query.order_by(acs_users.c.acs_user_id).limit(limit)).mappings()
     names = ("acs_user_id", "acs_system_id", "display_name", "sync", "health", "reason", "drift", "read_at")
     return [{name: plain(row[name]) for name in names} for row in rows]
+
+
+def found_by(search: str, *, at_most: int = 500) -> CompoundSelect[tuple[str]]:
+    """The ids of users whose id, name, last name, e-mail address or telephone number begins so; of each at most that
+    many. Every part is a range of an index."""
+    beginnings = dict.fromkeys(KEYS, folded(search)) | {"phone_key": digits(search)}
+    if set(search) - set("+()-./ 0123456789"):  # the 7 in `room 7` is no telephone number
+        del beginnings["phone_key"]
+    wanted = [(acs_users.c[name], text) for name, text in beginnings.items() if text]
+    wanted.append((acs_users.c.acs_user_id, search))
+    beyond = {acs_users.c.acs_user_id: "z" * 8}  # in the language of the database, where BEYOND may count for nothing
+    parts = (
+        select(acs_users.c.acs_user_id)
+        .where(column >= text, column < text + beyond.get(column, BEYOND))
+        .order_by(column)
+        .limit(at_most)
+        for column, text in wanted
+    )
+    return union(*(select(part.subquery().c.acs_user_id) for part in parts))
 
 
 def display_names(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str, str]:

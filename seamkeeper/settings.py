@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -18,9 +19,21 @@ from typing import Any, Literal
 
 from seamkeeper.errors import ConfigurationError
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Repair = Literal["apply", "plan", "off"]
 Recreate = Literal["never", "ask", "auto"]
 Register = Literal["check", "repair", "off"]
+Role = Literal["viewer", "operator", "admin"]
+ROLES: tuple[Role, ...] = ("viewer", "operator", "admin")  # each may do what those before it may
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who may use the console, or its API: a name, a role, and the password or token."""
+
+    name: str
+    role: Role
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +57,10 @@ class Settings:
     reactions: tuple[str, ...] = ()
     notify: tuple[str, ...] = field(default=(), repr=False)
     console_url: str = ""
+    console_logins: tuple[Login, ...] = field(default=(), repr=False)
+    api_tokens: tuple[Login, ...] = field(default=(), repr=False)
+    trusted_proxies: tuple[Network, ...] = ()
+    proxy_roles: tuple[tuple[str, Role], ...] = ()
     max_body_bytes: int = 262_144
     redis_wait: timedelta = timedelta(seconds=2)
     dedupe: timedelta = timedelta(hours=72)
@@ -202,6 +219,47 @@ def _console_url(value: str) -> str:
     return _url("https", "http")(value).rstrip("/")
 
 
+def _logins(*, least: int) -> Callable[[str], tuple[Login, ...]]:
+    def read(value: str) -> tuple[Login, ...]:
+        logins = tuple(_login(entry, number, least) for number, entry in enumerate(value.split(), 1))
+        if len({login.name for login in logins}) < len(logins):
+            raise ValueError("names somebody twice: each name needs one entry")
+        return logins
+
+    return read
+
+
+def _login(entry: str, number: int, least: int) -> Login:
+    """The sentences do not repeat the entry: it holds a secret."""
+    name, _, rest = entry.partition(":")
+    word, colon, secret = rest.partition(":")
+    role = next((role for role in ROLES if role == word), None)
+    if not (name and colon and role):
+        raise ValueError(f"must hold name:role:secret, separated by spaces, role one of {', '.join(ROLES)}; "
+                         f"number {number} does not")  # fmt: skip
+    if len(secret) < least or not entry.isascii():
+        raise ValueError(f"needs secrets of {least} or more ASCII characters; that of number {number} is none")
+    return Login(name, role, secret)
+
+
+def _networks(value: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part) for part in _names(value))
+    except ValueError:
+        raise ValueError("must hold addresses or networks such as 10.0.0.7 or 10.0.0.0/24") from None
+
+
+def _proxy_roles(value: str) -> tuple[tuple[str, Role], ...]:
+    found: list[tuple[str, Role]] = []
+    for part in _names(value):
+        group, _, word = part.rpartition("=")
+        role = next((role for role in ROLES if role == word), None)
+        if not (group and role):
+            raise ValueError(f"must hold group=role, separated by commas, role one of {', '.join(ROLES)}")
+        found.append((group, role))
+    return tuple(found)
+
+
 def _key_prefix(value: str) -> str:
     if not all(character.isalnum() or character in "_.:{}-" for character in value) or not value.isascii():
         raise ValueError("may hold letters, digits and _ . : - { } only")
@@ -233,6 +291,14 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("SEAMKEEPER_NOTIFY", "notify", _notify_urls,
             "Who is told of issues, dead jobs and circuits: addresses of apprise, separated by spaces or commas", True),
     Setting("SEAMKEEPER_CONSOLE_URL", "console_url", _console_url, "Where people reach the console, for links"),
+    Setting("SEAMKEEPER_CONSOLE_LOGINS", "console_logins", _logins(least=12),
+            "Who may use the console: `name:role:password`, separated by spaces; roles viewer, operator, admin", True),
+    Setting("SEAMKEEPER_API_TOKENS", "api_tokens", _logins(least=24),
+            "Programs that may use the JSON API and read /metrics: `name:role:token`, separated by spaces", True),
+    Setting("SEAMKEEPER_TRUSTED_PROXIES", "trusted_proxies", _networks,
+            "Addresses of proxies that sign people in; their X-Forwarded-User, -Email, -Groups are believed"),
+    Setting("SEAMKEEPER_PROXY_ROLES", "proxy_roles", _proxy_roles,
+            "Which of the proxy's groups has which role: `staff=viewer,oncall=operator`; `*` is everybody"),
     Setting("SEAMKEEPER_MAX_BODY_BYTES", "max_body_bytes", _count, "Largest webhook body that is read; above: 413"),
     Setting("SEAMKEEPER_REDIS_WAIT_SECONDS", "redis_wait", _duration("seconds"),
             "How long a webhook waits for Redis before it is answered 503"),

@@ -1,0 +1,72 @@
+"""What the console finds people and events by, what each try asked Seam, and who did what."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from seamkeeper.folding import KEYS, search_keys
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+_SOME = 1000
+
+
+def upgrade() -> None:
+    instant = sa.DateTime(timezone=True)
+    name = sa.String(length=200)
+    key = sa.String(length=200).with_variant(sa.String(length=200, collation="C"), "postgresql")
+    word = sa.String(length=20)
+    op.add_column("attempts", sa.Column("calls", sa.Text(), nullable=True))
+    op.add_column("events", sa.Column("tries", sa.Integer(), nullable=False, server_default="0"))
+    op.create_index("events_by_system", "events", ["acs_system_id", "received_at", "event_id"])
+    op.create_index("events_by_delivery", "events", ["delivery_id"])
+    rare = sa.text("source <> 'webhook'")
+    op.create_index(
+        "events_by_other_source", "events", ["source", "received_at", "event_id"],
+        sqlite_where=rare, postgresql_where=rare,
+    )
+    often = sa.text("tries >= 2")
+    op.create_index(
+        "events_tried_again", "events", ["received_at", "event_id"], sqlite_where=often, postgresql_where=often
+    )
+    for column in KEYS:
+        op.add_column("acs_users", sa.Column(column, key, nullable=True))
+    _fill_keys()
+    for column in KEYS:
+        op.create_index(f"acs_users_by_{column}", "acs_users", [column, "acs_user_id"])
+    op.create_index("acs_users_by_standing", "acs_users", ["sync", "health"])
+    op.create_table(
+        "audit",
+        sa.Column("audit_id", sa.Integer(), nullable=False),
+        sa.Column("at", instant, nullable=False),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("role", word, nullable=False),
+        sa.Column("action", name, nullable=False),
+        sa.Column("kind", word, nullable=True),
+        sa.Column("subject_id", name, nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("outcome", word, nullable=True),
+        sa.Column("reason", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("audit_id"),
+    )
+    op.create_index("audit_by_subject", "audit", ["kind", "subject_id", "audit_id"])
+    op.create_index("audit_by_time", "audit", ["at"])
+
+
+def _fill_keys() -> None:
+    """For the users who are there already, some at a time."""
+    named = ("acs_user_id", "display_name", "full_name", "email_address", "phone_number")
+    users = sa.table("acs_users", *(sa.column(each) for each in (*named, *KEYS)))
+    connection, last = op.get_bind(), ""
+    while True:
+        query = sa.select(*(users.c[each] for each in named)).where(users.c.acs_user_id > last)
+        rows = connection.execute(query.order_by(users.c.acs_user_id).limit(_SOME)).mappings().all()
+        if not rows:
+            return
+        for row in rows:
+            keys = search_keys(row["display_name"] or row["full_name"], row["email_address"], row["phone_number"])
+            is_one = users.c.acs_user_id == row["acs_user_id"]
+            connection.execute(sa.update(users).where(is_one).values(dict(zip(KEYS, keys, strict=True))))
+        last = rows[-1]["acs_user_id"]
