@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 AT_ONCE ?= 4
 
-.PHONY: run test test-slow proof test-peer test-containers lint format bench lock clean help
+.PHONY: run test test-slow proof test-peer test-containers test-browser lint format bench lock clean help
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -17,7 +17,7 @@ run: $(VENV)/.installed  ## the whole service on this machine; Ctrl-C ends it an
 	@exec $(BIN)/seamkeeper dev $(ARGS)
 
 test: $(VENV)/.dev       ## the everyday suite
-	$(BIN)/python -m pytest -n $(AT_ONCE) --dist worksteal -m "not peer and not containers and not slow and not proof" $(ARGS)
+	$(BIN)/python -m pytest -n $(AT_ONCE) --dist worksteal -m "not peer and not containers and not slow and not proof and not browser" $(ARGS)
 
 test-slow: $(VENV)/.dev  ## what takes longer than a few seconds: kills, restarts, recovery
 	$(BIN)/python -m pytest -m slow $(ARGS)
@@ -44,12 +44,17 @@ format: $(VENV)/.dev     ## let ruff order and format the code
 bench: $(VENV)/.dev $(VENV)/peers/.installed  ## the tables of docs/proof.md, measured here and now
 	$(BIN)/python -m bench $(ARGS)
 
+test-browser: $(VENV)/.browser  ## the console in a real browser (needs Chromium on PATH)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser $(ARGS)
+
 lock: $(VENV)/.dev       ## new exact versions for the requirements*.lock files
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --upgrade \
 	  --no-header --extra local --extra notify -o requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --upgrade \
 	  --no-header --extra local --extra notify --group dev -o requirements-dev.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --upgrade \
+	  --no-header --extra local --extra notify --group browser -o requirements-browser.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --upgrade \
 	  --no-header --python-version 3.11 --only-binary :all: --group pyproject.toml:bench -o requirements-bench.lock
 
@@ -68,6 +73,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.browser: requirements-browser.lock $(VENV)/.dev
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-browser.lock
 	@touch $@
 
 # The queues that `make bench` compares ours with: in an environment of their own, since arq wants an older Redis client.

@@ -43,12 +43,9 @@ def scheduler_command() -> None:
 
 
 @click.command("console")
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Another needs a login or a trusted proxy.")
 @click.option("--port", default=8001, show_default=True, type=PORT, help="0 takes a free one.")
 @click.option("--allow-host", multiple=True, metavar="NAME", help="A name it may be asked by; again for more.")
-@click.option(
-    "--trust-network", is_flag=True, help="Allow another host: there is no login, so only in private networks."
-)
 def console_command(**options: Any) -> None:
     """The console's pages and /metrics."""
     become("console.web", *flags(options))

@@ -11,6 +11,7 @@ import sys
 
 import uvicorn
 
+from console.web.access import needs_login
 from console.web.guard import is_loopback
 from seamkeeper import settings
 from seamkeeper.errors import ConfigurationError
@@ -21,15 +22,15 @@ _PATIENCE = 5  # seconds for answers under way when the process is asked to end
 def main(arguments: list[str] | None = None) -> int:
     """Gives the exit code: 0 ended when asked, 1 the address is taken, 2 wrong settings or arguments."""
     options = _parser().parse_args(arguments)
-    if not options.trust_network and not is_loopback(options.host):
-        return _refuse(
-            f"The console has no login, so it does not listen on {options.host}. "
-            "Use 127.0.0.1, or --trust-network inside a private network such as a compose network."
-        )
     try:
         told = settings.load()
     except ConfigurationError as error:
         return _refuse(f"The console cannot start:\n{error}")
+    if not is_loopback(options.host) and not needs_login(told):
+        return _refuse(
+            f"There is no login, so the console does not listen on {options.host}. Use 127.0.0.1, or set "
+            "SEAMKEEPER_CONSOLE_LOGINS (or SEAMKEEPER_TRUSTED_PROXIES, when a proxy signs people in)."
+        )
     try:
         listener = _listen(options.host, options.port)
     except OSError as error:
@@ -75,13 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=int, default=8001, help="0 takes a free one (default: %(default)s)")
     parser.add_argument(
-        "--trust-network",
-        action="store_true",
-        help="another address, without a login: only inside a private network such as a compose network",
-    )
-    parser.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME",
-        help="a name this console may be asked by, beside those of this machine; again for more",
+        help="without a login: a name this console may be asked by, beside those of this machine; again for more",
     )  # fmt: skip
     return parser
 

@@ -14,35 +14,36 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from console.web import event_pages, health, metrics, overview, queue_pages, settings_page, user_pages
+from console.web import event_pages, health, metrics, overview, preferences, queue_pages, settings_page, user_pages
+from console.web.access import Access, needs_login
+from console.web.csrf import OwnPagesOnly
 from console.web.guard import HEADERS, KnownHosts, SecurityHeaders
 from console.web.rendering import FOLDER, page
 from console.web.state import State, close_console, open_console
 from seamkeeper.settings import Settings
 
-_READ = ["GET"]  # every page only reads; Starlette answers HEAD with it, and 405 to all other methods
-
+# Each page's module lists its pages (GET, which changes nothing) and its actions (POST below the page's path).
 routes = [
-    Route("/", overview.overview, methods=_READ),
-    Route("/events", event_pages.events, methods=_READ),
-    Route("/events/{event_id:path}", event_pages.event, methods=_READ),  # an id may hold a slash
-    Route("/users", user_pages.users, methods=_READ),
-    Route("/users/{acs_user_id:path}", user_pages.user, methods=_READ),
-    Route("/queues", queue_pages.queues, methods=_READ),
-    Route("/queues/{queue}/{registry}", queue_pages.registry, methods=_READ),
-    Route("/jobs/{job_id}", queue_pages.job, methods=_READ),
-    Route("/dead", event_pages.dead, methods=_READ),
-    Route("/settings", settings_page.settings, methods=_READ),
-    Route("/metrics", metrics.metrics, methods=_READ),
-    Route("/livez", health.livez, methods=_READ),
-    Route("/readyz", health.readyz, methods=_READ),
+    *overview.routes,
+    *event_pages.routes,
+    *user_pages.routes,
+    *queue_pages.routes,
+    *settings_page.routes,
+    *preferences.routes,
+    Route("/metrics", metrics.metrics, methods=["GET"]),
+    Route("/livez", health.livez, methods=["GET"]),
+    Route("/readyz", health.readyz, methods=["GET"]),
     Mount("/static", StaticFiles(directory=FOLDER / "static"), name="static"),
 ]
 
 
 def create_app(settings: Settings, *, names: tuple[str, ...] = ()) -> Starlette:
-    """The application. `names` may stand in a Host header, beside those of this machine."""
-    middleware = [Middleware(SecurityHeaders), Middleware(KnownHosts, names=names)]
+    """The application. `names` may stand in a Host header, beside those of this machine; with a login any may: a
+    browser brings a login to its own host only."""
+    middleware = [Middleware(SecurityHeaders)]
+    if not needs_login(settings):
+        middleware.append(Middleware(KnownHosts, names=names))
+    middleware += [Middleware(Access, settings=settings), Middleware(OwnPagesOnly)]
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
@@ -58,12 +59,15 @@ def create_app(settings: Settings, *, names: tuple[str, ...] = ()) -> Starlette:
     )
 
 
-_TITLES = {404: "Not found", 405: "Not possible here", 400: "Not understood"}
+_TITLES = {
+    400: "Not understood", 403: "Not for your role", 404: "Not found", 405: "Not possible here", 413: "Too long",
+    503: "That did not work",
+}  # fmt: skip
 
 
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 (Starlette calls this for nothing else)
-    sentence = error.detail if error.status_code in (400, 404) else "Pages are read with GET."
+    sentence = "This address cannot be asked so." if error.status_code == 405 else error.detail
     if sentence == "Not Found":
         sentence = "There is no page at this address."
     title = _TITLES.get(error.status_code, "Not possible")
@@ -74,7 +78,7 @@ def _refused(request: Request, error: Exception) -> Response:
 
 def _failed(request: Request, _error: Exception) -> Response:
     """A mistake of ours. This answer is made outside of all middleware, so it brings the headers itself."""
-    sentence = "The console made a mistake; its log says which. Nothing was changed."
+    sentence = "The console made a mistake; its log says which. If you asked for something, look whether it was done."
     response = page(request, "problem.html", status=500, title="That did not work", sentence=sentence)
     response.headers.update(HEADERS)
     return response

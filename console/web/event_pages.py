@@ -9,6 +9,7 @@ from redis import Redis
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from console.web import asked, work
 from console.web.rendering import page
@@ -114,3 +115,10 @@ def _name(console: Console, found: dict[str, Any] | None) -> str | None:
         return None
     with console.reading() as connection:
         return mirror.display_names(connection, [acs_user_id]).get(acs_user_id)
+
+
+routes = [
+    Route("/events", events, methods=["GET"]),
+    Route("/events/{event_id:path}", event, methods=["GET"]),  # an id may hold a slash
+    Route("/dead", dead, methods=["GET"]),
+]

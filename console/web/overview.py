@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from console.web import work
 from console.web.meanings import MEANINGS
@@ -106,3 +107,6 @@ def _sum(users: dict[tuple[str, str], int], place: int, order: tuple[str, ...]) 
 def _working(console: Console) -> Working:
     redis = console.redis
     return Working(work.queue_states(redis), work.workers(redis), work.is_paused(redis))
+
+
+routes = [Route("/", overview, methods=["GET"])]

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from console.web import asked, work
 from console.web.rendering import page
@@ -73,3 +74,10 @@ def _event_id(function: str, arguments: Mapping[str, Any]) -> str | None:
         return read_event(str(arguments.get("body", ""))).event_id
     except UnreadableEvent:
         return None
+
+
+routes = [
+    Route("/queues", queues, methods=["GET"]),
+    Route("/queues/{queue}/{registry}", registry, methods=["GET"]),
+    Route("/jobs/{job_id}", job, methods=["GET"]),
+]

@@ -11,9 +11,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import Response
 
-from console.web import words
+from console.web import masking, toast, words
+from console.web.people import Person
+from console.web.preferences import TIMES, times_of
 from console.web.state import Part, console_of, part
-from seamkeeper import journal
+from seamkeeper import clock, journal
+from seamkeeper.settings import Settings
 
 FOLDER = Path(__file__).parent
 _LIVE_SECONDS = 5
@@ -33,15 +36,18 @@ def page(
     """The page from its template. A part that could not be read makes it a 503, with everything else still there."""
     is_whole = not any(isinstance(value, Part) and value.problem for value in context.values())
     frame = _frame(request) | {"dead_count": _dead_count(request) if is_whole and status < 400 else None}
+    frame |= {"can_act": is_whole, "toast": toast.take(request)}
     frame |= {"can_be_live": can_be_live, "is_live": can_be_live and request.query_params.get("live") == "1"}
     text = _environment().get_template(template).render(**frame, **context)
     # What a provider put into a name may be a lone surrogate, which UTF-8 has no bytes for.
     body = text.encode("utf-8", "replace")
-    return Response(body, status_code=status if is_whole else 503, media_type="text/html; charset=utf-8")
+    response = Response(body, status_code=status if is_whole else 503, media_type="text/html; charset=utf-8")
+    toast.forget(request, response)
+    return response
 
 
 def _frame(request: Request) -> dict[str, Any]:
-    path = request.url.path
+    path, person = request.url.path, getattr(request.state, "person", None)
     query = dict(request.query_params)
     return {
         "navigation": _NAVIGATION,
@@ -50,7 +56,31 @@ def _frame(request: Request) -> dict[str, Any]:
         "live_address": words.link(path, query, live=None if query.get("live") == "1" else "1"),
         "live_seconds": _LIVE_SECONDS,
         "version": product_version(),
+        "me": person,
+        "may": person.may if person else lambda _role: False,
+        "times": times_of(request),
+        "all_times": TIMES,
+        "rendered_at": clock.now(),
+        "workspace": _workspace(request),
+        **_as_seen(person, is_revealed=bool(getattr(request.state, "is_revealed", False))),
     }
+
+
+def _as_seen(person: Person | None, *, is_revealed: bool) -> dict[str, Any]:
+    """How names, values, payloads and sentences are written for this person."""
+    sees_all = is_revealed or (person is not None and person.sees_names)
+    if sees_all:
+        return {"is_masked": False, "name_shown": str, "field_shown": lambda _field, value: value,
+                "json_shown": lambda value: value, "text_shown": str}  # fmt: skip
+    return {"is_masked": True, "name_shown": masking.masked_name, "field_shown": masking.masked_value,
+            "json_shown": masking.masked_json, "text_shown": masking.masked_text}  # fmt: skip
+
+
+def _workspace(request: Request) -> dict[str, Any]:
+    """For the badge: which workspace, and whether it is Seam's own address."""
+    settings = console_of(request).settings
+    is_seam = settings.endpoint == Settings().endpoint
+    return {"id": settings.workspace_id, "is_seam": is_seam, "host": settings.endpoint.partition("://")[2]}
 
 
 def _dead_count(request: Request) -> int | None:

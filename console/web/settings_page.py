@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from console.web.rendering import page, product_version
 from console.web.state import Console, console_of, part
@@ -77,3 +78,6 @@ def _redis(console: Console) -> dict[str, str]:
         "Memory used": str(info.get("used_memory_human", "unknown")),
         "When memory is full": policy if policy == "noeviction" else f"{policy}: work can be lost; set noeviction",
     }
+
+
+routes = [Route("/settings", settings, methods=["GET"])]

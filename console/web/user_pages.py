@@ -9,6 +9,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from console.web import asked
 from console.web.meanings import MEANINGS
@@ -121,3 +122,9 @@ def _verdict(found: Mapping[str, Any], name: str) -> str:
     if is_underway(observed, name, desired[name]):
         return "on its way"
     return "differs" if name in (found["drift"] or {}) else "same"
+
+
+routes = [
+    Route("/users", users, methods=["GET"]),
+    Route("/users/{acs_user_id:path}", user, methods=["GET"]),  # an id may hold a slash; actions come before it
+]

@@ -47,6 +47,11 @@ def ago(value: str | datetime) -> str:
     return f"{words} ago" if seconds > 0 else f"in {words}"
 
 
+def iso(value: str | datetime) -> str:
+    """An instant as programs read it."""
+    return clock.iso(instant(value))
+
+
 def exact(value: str | datetime) -> str:
     """An instant as people write it: `2026-11-22 08:30:00.123 UTC`."""
     return f"{instant(value):%Y-%m-%d %H:%M:%S}.{instant(value).microsecond // 1000:03d} UTC"
@@ -117,4 +122,5 @@ def link(path: str, query: Mapping[str, str] | None = None, **changes: str | Non
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "tone": tone, "moves": moves, "lasting": lasting, "ago": ago, "exact": exact, "number": number,
     "plain": plain, "value_text": value_text, "pretty": pretty, "segment": segment, "ticks": ticks, "instant": instant,
+    "iso": iso,
 }  # fmt: skip

@@ -29,12 +29,12 @@ def test_it_says_where_it_listens_and_ends_when_asked(environment: dict[str, str
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "console.example"])  # noqa: S104
 def test_it_listens_on_this_machine_only(host: str) -> None:
-    """There is no login: another address is refused, with the way to do it anyway."""
+    """Without a login another address is refused, with the way to have one."""
     done = subprocess.run([*COMMAND, "--host", host, "--port", "0"], capture_output=True, text=True, check=False)
 
     assert done.returncode == 2
-    assert "no login" in done.stderr
-    assert "--trust-network" in done.stderr
+    assert "There is no login" in done.stderr
+    assert "SEAMKEEPER_CONSOLE_LOGINS" in done.stderr
 
 
 def test_wrong_settings_are_all_named(environment: dict[str, str]) -> None:
