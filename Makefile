@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 AT_ONCE ?= 4
 
-.PHONY: run test test-slow proof test-peer test-containers test-browser lint format bench lock clean help
+.PHONY: run test test-slow proof test-peer test-containers test-browser test-long lint format bench lock clean help
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -46,6 +46,10 @@ bench: $(VENV)/.dev $(VENV)/peers/.installed  ## the tables of docs/proof.md, me
 
 test-browser: $(VENV)/.browser  ## the console in a real browser (needs Chromium on PATH)
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser $(ARGS)
+
+test-long: $(VENV)/.browser  ## the slow ones, the peers and the browser at once, as CI does
+	npm ci --prefix tests/peer --no-audit --no-fund --loglevel error
+	$(BIN)/python -m pytest -n $(AT_ONCE) --dist worksteal -m "(slow or peer or browser) and not containers and not proof" $(ARGS)
 
 lock: $(VENV)/.dev       ## new exact versions for the requirements*.lock files
 	$(BIN)/pip install --quiet uv

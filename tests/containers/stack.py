@@ -18,6 +18,7 @@ from tests.conftest import SECRET
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "seamkeeper:test"
+LOGIN = ("demo", "a-long-password")  # of an admin
 OURS = ("SEAM", "REDIS_", "RQ_", "DATABASE_", "POSTGRES_", "COMPOSE_", "SIMULATOR_", "PYTHON_IMAGE")
 
 
@@ -33,6 +34,7 @@ class Stack:
             **clean_environment(),
             "SEAMKEEPER_IMAGE": IMAGE,
             "SEAM_WEBHOOK_SECRET": SECRET,
+            "SEAMKEEPER_CONSOLE_LOGINS": ":admin:".join(LOGIN),
             "SEAMKEEPER_PORT": str(receiver),
             "SEAMKEEPER_CONSOLE_PORT": str(console),
             "SEAMKEEPER_SIMULATOR_PORT": str(simulator),

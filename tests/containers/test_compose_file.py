@@ -13,7 +13,7 @@ from tests.containers.stack import ROOT, clean_environment
 
 pytestmark = [pytest.mark.containers, pytest.mark.usefixtures("engine_is_there")]
 
-ENOUGH = {"SEAM_WEBHOOK_SECRET": "whsec_x", "SEAM_API_KEY": "seam_x"}
+ENOUGH = {"SEAM_WEBHOOK_SECRET": "whsec_x", "SEAM_API_KEY": "seam_x", "SEAMKEEPER_CONSOLE_LOGINS": "ops:operator:p"}
 
 
 def _config(variables: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -26,8 +26,8 @@ def _services(variables: dict[str, str]) -> dict[str, Any]:
     return dict(json.loads(_config(variables, "--format", "json").stdout)["services"])
 
 
-def test_two_variables_are_enough() -> None:
-    """Compose takes the file when the webhook's secret and the API key are given, and warns of nothing."""
+def test_three_variables_are_enough() -> None:
+    """Compose takes the file when the webhook's secret, the API key and a login are given, and warns of nothing."""
     done = _config(ENOUGH, "-q")
 
     assert (done.returncode, done.stderr) == (0, "")

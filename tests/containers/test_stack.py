@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.containers.conftest import WORKERS
-from tests.containers.stack import Stack, docker, inspect, wait_for
+from tests.containers.stack import LOGIN, Stack, docker, inspect, wait_for
 from tests.signing import body_of, event, signed
 
 pytestmark = [pytest.mark.containers, pytest.mark.timeout(900)]
@@ -157,9 +157,10 @@ def test_a_forged_webhook_is_refused(stack: Stack) -> None:
 
 
 def test_the_console_shows_its_pages(stack: Stack) -> None:
-    """The published console answers with the overview and the metrics."""
-    assert httpx.get(stack.console).status_code == 200
-    assert "seamkeeper_" in httpx.get(f"{stack.console}/metrics").text
+    """The published console asks who comes, then answers with the overview and the metrics."""
+    assert httpx.get(stack.console).status_code == 401
+    assert httpx.get(stack.console, auth=LOGIN).status_code == 200
+    assert "seamkeeper_" in httpx.get(f"{stack.console}/metrics", auth=LOGIN).text
 
 
 def _managed_user(stack: Stack) -> str:
