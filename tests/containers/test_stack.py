@@ -48,7 +48,9 @@ def test_a_restart_keeps_what_was_known(stack: Stack) -> None:
     assert stack.seamkeeper_json("events", "show", delivered["event_id"]) == event_before
     rows = stack.seamkeeper_json("events", "list", "--user", acs_user_id)
     assert [row["event_id"] for row in rows] == [delivered["event_id"]]
-    assert stack.seamkeeper_json("users", "show", acs_user_id) == user_before
+    # The simulator forgets its people with its process, and the clock's resync may have found that out by now: the
+    # mirror then says so and keeps what it saw last.
+    assert stack.seamkeeper_json("users", "show", acs_user_id)["observed"] == user_before["observed"]
     assert stack.seamkeeper_json("desired", "show", acs_user_id) == WANTED
 
 
