@@ -59,7 +59,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.console", description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--users", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=15, help="from 11 on, PostgreSQL may plan for any value")
     parser.add_argument("--folder", type=Path, help="where the data stay; without it they go when the program ends")
     parser.add_argument("--on", nargs="*", default=["sqlite", "postgresql"])
     options = parser.parse_args()

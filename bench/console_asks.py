@@ -56,12 +56,19 @@ def lists(connection: Connection, made: crowd.Crowd) -> dict[str, Query]:
         found[f"users {_words(filters)}"] = _call(mirror.list_users, filters | {"limit": 51})
         if "after" not in filters:
             found[f"count of users {_words(filters)}"] = _count_users(filters)
+    hour, month = crowd.NOW - timedelta(hours=1), crowd.NOW - timedelta(days=crowd.DAYS)
     last_letter = dead.list_open(connection, limit=1)
     found |= {
         "counts of users": _call(mirror.count_users, {}),
         "users needing attention": _call(mirror.needing_attention, {}),
         "events of the hour by status": _call(journal.count_since, {"since": crowd.NOW - timedelta(hours=1)}),
         "events of the day by status": _call(journal.count_since, {"since": crowd.NOW - timedelta(days=1)}),
+        "events per minute": _call(journal.received_per_minute, {"since": hour}),
+        "events per minute, of a flood": _call(journal.received_per_minute, {"since": month}),
+        "failed tries per minute": _call(journal.failed_per_minute, {"since": hour}),
+        "failed tries per minute, of a flood": _call(journal.failed_per_minute, {"since": month}),
+        "tries of the hour": _call(journal.count_tries, {"since": hour}),
+        "tries of a flood": _call(journal.count_tries, {"since": month}),
         "dead letters, by cause": _call(dead.groups, {}),
         "dead letters": _call(dead.list_open, {}),
         "dead letters, deep": _call(dead.list_open, {"before": last_letter[0]["dead_id"] // 2 if last_letter else 1}),
@@ -74,6 +81,7 @@ def lists(connection: Connection, made: crowd.Crowd) -> dict[str, Query]:
         "issues of a rare code of a small system": _call(
             issues.list_issues, {"code": "deleted_externally", "acs_system_id": made.systems[19]}
         ),
+        "issues of a code, cleared": _call(issues.list_issues, {"code": "deleted_externally", "is_cleared": True}),
         "issues of a system": _call(issues.list_issues, {"acs_system_id": made.systems[0]}),
         "issues needing attention": _call(issues.list_issues, {"needs_attention": True}),
         "issues by code": _call(issues.count_open, {}),

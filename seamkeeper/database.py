@@ -63,7 +63,7 @@ events = Table(
     Index("events_by_status", "status", "received_at", "event_id"),
     # What stands behind the place is only looked at on the way (seamkeeper/event_filters.py).
     Index("events_by_type", "event_type", "received_at", "event_id", "status", "acs_system_id", "source"),
-    Index("events_by_user", "acs_user_id", "received_at", "event_id"),
+    Index("events_by_user", "acs_user_id", "received_at", "event_id", "status", "event_type", "source"),
     Index("events_by_system", "acs_system_id", "received_at", "event_id", "status", "event_type", "source"),
     Index("events_by_delivery", "delivery_id"),
     # Hardly any event is in these two.
@@ -199,8 +199,15 @@ issues = Table(
     Column("snoozed_until", Instant),
     Column("cleared_at", Instant),
     Index("issues_by_user", "acs_user_id", "issue_id"),
-    Index("issues_by_system", "acs_system_id", "issue_id"),
-    Index("issues_open_by_code", "code", "cleared_at", "acs_user_id"),
+    Index("issues_by_system", "acs_system_id", "issue_id", "cleared_at", "code"),
+    Index("issues_open_by_code", "code", "cleared_at", "issue_id"),
+    Index(
+        "issues_open_by_user",
+        "code",
+        "acs_user_id",
+        sqlite_where=sql_text("cleared_at IS NULL"),
+        postgresql_where=sql_text("cleared_at IS NULL"),
+    ),
     Index("issues_by_clearing", "cleared_at", "issue_id"),
 )
 

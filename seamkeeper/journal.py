@@ -48,8 +48,9 @@ class Arrival:
     delivery_id: str
 
 
-def write_event(connection: Connection, event: Event, body: str, arrival: Arrival) -> None:
-    """The event's row, made or (on a later attempt, or a replay) back at `running`. The first arrival is kept."""
+def write_event(connection: Connection, event: Event, body: str, arrival: Arrival, *, is_try: bool = True) -> None:
+    """The event's row, made or (on a later attempt, or a replay) back at `running`. The first arrival is kept. Each is
+    counted as a try, unless nobody tries it now."""
     row = {
         "event_id": event.event_id,
         "event_type": event.event_type,
@@ -59,11 +60,11 @@ def write_event(connection: Connection, event: Event, body: str, arrival: Arriva
         "connected_account_id": event.subject("connected_account_id"),
         "occurred_at": event.occurred_at,
         "status": "running",
-        "tries": 1,
+        "tries": int(is_try),
         **_arrival(body, arrival),
     }
     again = {"event_id": event.event_id, "status": "running", "reason": None, "cause": None, "settled_at": None,
-             "tries": events.c.tries + 1}  # fmt: skip
+             "tries": events.c.tries + int(is_try)}  # fmt: skip
     upsert(connection, events, again, made=row)
 
 
@@ -74,11 +75,14 @@ def write_unreadable(connection: Connection, name: str, body: str, reason: str, 
 
 
 def settle(
-    connection: Connection, event_id: str, status: str, *, reason: str | None = None, cause: str | None = None
-) -> None:
-    """What became of the event; a settled one gets its time."""
+    connection: Connection, event_id: str, status: str, *, reason: str | None = None, cause: str | None = None,
+    is_try: bool = True,
+) -> None:  # fmt: skip
+    """What became of the event; a settled one gets its time. What was only postponed was no try."""
     settled_at = clock.now() if status in SETTLED else None
-    values = {"status": status, "reason": reason, "cause": cause, "settled_at": settled_at}
+    values: dict[str, Any] = {"status": status, "reason": reason, "cause": cause, "settled_at": settled_at}
+    if not is_try:
+        values["tries"] = events.c.tries - 1
     connection.execute(update(events).where(events.c.event_id == event_id).values(values))
 
 
