@@ -135,8 +135,10 @@ def list_issues(
         query = query.where(issues.c.acknowledged_at.is_(None) | (issues.c.snoozed_until <= clock.now()))
     if before is not None:
         query = query.where(issues.c.issue_id < before)
-    # Their numbers alone, then the rows: what does not fit is read in an index.
-    ids = connection.execute(query.order_by(issues.c.issue_id.desc()).limit(limit)).scalars().all()
+    # Their numbers alone, then the rows: what does not fit is read in an index. The cleared ones of a code are sorted:
+    # in the order of all the others a rare code would be looked for from end to end.
+    order = issues.c.issue_id + 0 if is_cleared and code is not None else issues.c.issue_id
+    ids = connection.execute(query.order_by(order.desc()).limit(limit)).scalars().all()
     rows = connection.execute(select(issues).where(issues.c.issue_id.in_(ids)).order_by(issues.c.issue_id.desc()))
     return [_as_json(row) for row in rows.mappings()]
 
