@@ -193,4 +193,4 @@ def _count_users(filters: dict[str, Any]) -> Query:
 
 
 def _words(filters: dict[str, Any]) -> str:
-    return ", ".join(f"{name}={str(value)[:25]}" for name, value in filters.items()) or "(all)"
+    return ", ".join(f"{name}={str(value)[:16]}" for name, value in filters.items()) or "(all)"
