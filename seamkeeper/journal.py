@@ -4,21 +4,59 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, insert, literal, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    RowMapping,
+    Subquery,
+    and_,
+    bindparam,
+    cast,
+    func,
+    insert,
+    select,
+    tuple_,
+    update,
+)
 
-from seamkeeper import clock
+from seamkeeper import clock, event_filters
 from seamkeeper.database import attempts, events, plain, upsert
 from seamkeeper.dead import Failure
+from seamkeeper.event_filters import Place, Wanted, place
 from seamkeeper.events import Event
 
 STATUSES = ("received", "queued", "running", "retrying", "done", "ignored", "quarantined", "dead")
 UNSETTLED = ("received", "queued", "running", "retrying")
 SETTLED = ("done", "ignored", "quarantined", "dead")
 _LONGEST_ID = 200
+_MINUTES = 60
+_MOST_TRIES = 20_000
 _CREATED, _DELETED = "acs_user.created", "acs_user.deleted"
+
+
+def _number_of(*conditions: ColumnElement[bool]) -> Any:
+    return select(func.count()).select_from(events).where(*conditions).scalar_subquery()
+
+
+# Made once: each part is a stretch of one index, of which nothing but its length is read.
+_SINCE = select(
+    *(
+        _number_of(events.c.status == status, events.c.received_at >= bindparam("since")).label(status)
+        for status in STATUSES
+    )
+)
+_MINUTE_BY_MINUTE = select(
+    *(
+        _number_of(
+            events.c.received_at >= bindparam(f"edge{minute}"), events.c.received_at < bindparam(f"edge{minute + 1}")
+        )
+        for minute in range(_MINUTES)
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +68,9 @@ class Arrival:
     delivery_id: str
 
 
-def write_event(connection: Connection, event: Event, body: str, arrival: Arrival) -> None:
-    """The event's row, made or (on a later attempt, or a replay) back at `running`. The first arrival is kept."""
+def write_event(connection: Connection, event: Event, body: str, arrival: Arrival, *, is_try: bool = True) -> None:
+    """The event's row, made or (on a later attempt, or a replay) back at `running`. The first arrival is kept. Each is
+    counted as a try, unless nobody tries it now."""
     row = {
         "event_id": event.event_id,
         "event_type": event.event_type,
@@ -41,11 +80,11 @@ def write_event(connection: Connection, event: Event, body: str, arrival: Arriva
         "connected_account_id": event.subject("connected_account_id"),
         "occurred_at": event.occurred_at,
         "status": "running",
-        "tries": 1,
+        "tries": int(is_try),
         **_arrival(body, arrival),
     }
     again = {"event_id": event.event_id, "status": "running", "reason": None, "cause": None, "settled_at": None,
-             "tries": events.c.tries + 1}  # fmt: skip
+             "tries": events.c.tries + int(is_try)}  # fmt: skip
     upsert(connection, events, again, made=row)
 
 
@@ -56,11 +95,14 @@ def write_unreadable(connection: Connection, name: str, body: str, reason: str, 
 
 
 def settle(
-    connection: Connection, event_id: str, status: str, *, reason: str | None = None, cause: str | None = None
-) -> None:
-    """What became of the event; a settled one gets its time."""
+    connection: Connection, event_id: str, status: str, *, reason: str | None = None, cause: str | None = None,
+    is_try: bool = True,
+) -> None:  # fmt: skip
+    """What became of the event; a settled one gets its time. What was only postponed was no try."""
     settled_at = clock.now() if status in SETTLED else None
-    values = {"status": status, "reason": reason, "cause": cause, "settled_at": settled_at}
+    values: dict[str, Any] = {"status": status, "reason": reason, "cause": cause, "settled_at": settled_at}
+    if not is_try:
+        values["tries"] = events.c.tries - 1
     connection.execute(update(events).where(events.c.event_id == event_id).values(values))
 
 
@@ -77,7 +119,7 @@ def unsettled_before(
     `body`, `received_at`, `source`, `delivery_id`; `after` is the (received_at, event_id) of the last one seen."""
     is_open = (events.c.status == status) & (events.c.received_at < at)
     if after is not None:
-        is_open &= tuple_(events.c.received_at, events.c.event_id) > _place(after)
+        is_open &= tuple_(events.c.received_at, events.c.event_id) > place(after)
     names = ("event_id", "event_type", "body", "received_at", "source", "delivery_id")
     query = select(*(events.c[name] for name in names)).where(is_open)
     query = query.order_by(events.c.received_at, events.c.event_id).limit(limit)
@@ -89,7 +131,7 @@ def settled_between(
 ) -> list[RowMapping]:
     """Handled events of a type that came between two moments: `event_id`, `body`, `received_at`, oldest first; `after`
     is the (received_at, event_id) of the last one seen."""
-    is_one = (events.c.event_type == event_type) & (tuple_(events.c.received_at, events.c.event_id) > _place(after))
+    is_one = (events.c.event_type == event_type) & (tuple_(events.c.received_at, events.c.event_id) > place(after))
     is_one &= (events.c.received_at < until) & events.c.status.in_(("done", "ignored"))
     query = select(events.c.event_id, events.c.body, events.c.received_at).where(is_one)
     query = query.order_by(events.c.received_at, events.c.event_id).limit(limit)
@@ -213,38 +255,72 @@ def list_events(
     status: str | None = None,
     event_type: str | None = None,
     acs_user_id: str | None = None,
-    before: tuple[datetime, str] | None = None,
+    acs_system_id: str | None = None,
+    source: str | None = None,
+    search: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    tries_at_least: int | None = None,
+    before: Place | None = None,
     limit: int = 50,
 ) -> list[dict[str, Any]]:
-    """Events, newest first, without their bodies; `before` is the (received_at, event_id) of the last one seen."""
-    query = select(*(column for column in events.c if column.name != "body"))
-    filters = {events.c.status: status, events.c.event_type: event_type, events.c.acs_user_id: acs_user_id}
-    for column, value in filters.items():
-        if value is not None:
-            query = query.where(column == value)
-    if before is not None:
-        # a row value, not an OR: the index is then entered at this place instead of being read from its start
-        query = query.where(tuple_(events.c.received_at, events.c.event_id) < _place(before))
-    query = query.order_by(events.c.received_at.desc(), events.c.event_id.desc()).limit(limit)
-    return [_as_json(row) for row in connection.execute(query).mappings()]
+    """Events, newest first, without their bodies; `before` is the (received_at, event_id) of the last one seen. The
+    filters: `event_filters.Wanted`."""
+    wanted = Wanted(status, event_type, acs_user_id, acs_system_id, source, search, since, until, tries_at_least)
+    ids = event_filters.newest(connection, wanted, before=before, limit=limit)
+    query = select(*(column for column in events.c if column.name != "body")).where(events.c.event_id.in_(ids))
+    found = {row["event_id"]: _as_json(row) for row in connection.execute(query).mappings()}
+    return [found[event_id] for event_id in ids if event_id in found]
+
+
+def count_events(connection: Connection, wanted: Wanted, *, at_most: int = 1000) -> int:
+    """How many events fit; counting ends at `at_most`, so that a large number costs no more."""
+    return event_filters.count(connection, wanted, at_most=at_most)
 
 
 def count_since(connection: Connection, since: datetime) -> dict[str, int]:
     """Status -> how many of the events received since then stand there now."""
-    # an expression, so that no planner reads the whole index by status for the sake of the grouping
-    status = func.coalesce(events.c.status, "").label("status")
-    query = select(status, func.count().label("number")).where(events.c.received_at >= since).group_by(status)
-    return {row.status: row.number for row in connection.execute(query)}
+    found = connection.execute(_SINCE, {"since": since}).mappings().one()
+    return {status: number for status, number in found.items() if number}
+
+
+def received_per_minute(connection: Connection, since: datetime) -> list[int]:
+    """How many events came in each of the 60 minutes from then on."""
+    edges = {f"edge{minute}": since + timedelta(minutes=minute) for minute in range(_MINUTES + 1)}
+    return list(connection.execute(_MINUTE_BY_MINUTE, edges).one())
+
+
+def failed_per_minute(connection: Connection, since: datetime) -> list[int]:
+    """How many tries that failed, for now or for good, began in each of the 60 minutes from then on. Of very many the
+    newest are counted."""
+    tries = _newest_tries(since)
+    if connection.dialect.name == "sqlite":
+        second: ColumnElement[Any] = cast(func.strftime("%s", tries.c.started_at), Integer)
+    else:
+        second = cast(func.floor(func.extract("epoch", tries.c.started_at)), Integer)
+    minute = ((second - int(since.timestamp())) // 60).label("minute")
+    query = select(minute, func.count().label("number")).where(tries.c.outcome.in_(("retry", "dead"))).group_by(minute)
+    numbers = {row.minute: row.number for row in connection.execute(query)}
+    return [numbers.get(each, 0) for each in range(_MINUTES)]
+
+
+def count_tries(connection: Connection, since: datetime) -> dict[str, int]:
+    """Outcome -> how many tries that began since then ended so. Of very many the newest are counted."""
+    tries = _newest_tries(since)
+    query = select(tries.c.outcome, func.count().label("number")).group_by(tries.c.outcome)
+    return {row.outcome: row.number for row in connection.execute(query)}
+
+
+def _newest_tries(since: datetime) -> Subquery:
+    """As many as can be looked at while a page waits: their outcomes stand in no index."""
+    query = select(attempts.c.started_at, attempts.c.outcome).where(attempts.c.started_at >= since)
+    return query.order_by(attempts.c.started_at.desc()).limit(_MOST_TRIES).subquery()
 
 
 def count_with(connection: Connection, status: str, *, at_most: int = 1000) -> int:
     """How many events have a status; counting ends at `at_most`, so that a large number costs no more."""
     some = select(events.c.event_id).where(events.c.status == status).limit(at_most).subquery()
     return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
-
-
-def _place(last: tuple[datetime, str]) -> Any:
-    return tuple_(literal(last[0], events.c.received_at.type), literal(last[1], events.c.event_id.type))
 
 
 def _arrival(body: str, arrival: Arrival) -> dict[str, Any]:

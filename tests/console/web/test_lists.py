@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Any
 
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from console.web.asked import PAGE
-from seamkeeper import journal, mirror
 from tests.console.web.conftest import AT, keep_event, keep_user
 
 
@@ -112,50 +110,3 @@ def test_users_are_paged_by_id(site: TestClient, engine: Engine) -> None:
 
     assert [len(page) for page in pages] == [PAGE, PAGE, 1]
     assert [acs_user_id for page in pages for acs_user_id in page] == wanted
-
-
-_BEFORE = (AT, "e1")
-
-
-QUERIES: tuple[tuple[Any, dict[str, Any], str], ...] = (
-    (journal.list_events, {"before": _BEFORE}, "events_by_time"),
-    (journal.list_events, {"before": _BEFORE, "status": "dead"}, "events_by_status"),
-    (journal.list_events, {"before": _BEFORE, "event_type": "acs_user.created"}, "events_by_type"),
-    (journal.list_events, {"before": _BEFORE, "acs_user_id": "u1"}, "events_by_user"),
-    (journal.count_since, {"since": AT}, "events_by_time"),
-    (journal.count_with, {"status": "dead"}, "events_by_status"),
-    (journal.unsettled_before, {"status": "running", "at": AT, "after": _BEFORE}, "events_by_status"),
-    (journal.settled_between, {"event_type": "t", "after": _BEFORE, "until": AT}, "events_by_type"),
-    (mirror.list_users, {"after": "u1"}, "acs_users"),
-    (mirror.list_users, {"after": "u1", "sync": "drifted"}, "acs_users_by_sync"),
-    (mirror.list_users, {"after": "u1", "health": "error"}, "acs_users_by_health"),
-    (mirror.list_users, {"after": "u1", "acs_system_id": "s1"}, "acs_users_by_system"),
-)
-
-
-def test_every_list_has_its_index(engine: Engine) -> None:
-    """The planner enters an index at the place asked for, and sorts no list, on both databases."""
-    with engine.connect() as connection:
-        if engine.dialect.name == "postgresql":  # an empty table is cheaper to read whole
-            connection.execute(text("SET enable_seqscan = off"))
-            connection.execute(text("SET enable_bitmapscan = off"))
-        plans = [(_plan(connection, query, arguments), query, index) for query, arguments, index in QUERIES]
-
-    for plan, query, index in plans:
-        assert index in plan, plan
-        assert query is journal.count_since or not re.search(r"\bSort\b|TEMP B-TREE", plan), plan
-        assert "SCAN" not in plan.replace("SCAN anon_1", ""), plan  # anon_1: the few rows already found
-
-
-def _plan(connection: Connection, query: Any, arguments: dict[str, Any]) -> str:
-    explain = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
-    seen: list[tuple[str, Any]] = []
-
-    def remember(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        seen.append((statement, parameters))
-
-    event.listen(connection, "before_cursor_execute", remember)
-    query(connection, **arguments)
-    event.remove(connection, "before_cursor_execute", remember)
-    statement, parameters = seen[-1]
-    return "\n".join(str(row) for row in connection.exec_driver_sql(explain + statement, parameters))
