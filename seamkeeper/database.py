@@ -131,6 +131,7 @@ acs_users = Table(
     Column("last_name_key", _KEY),
     Column("email_key", _KEY),
     Column("phone_key", _KEY),
+    Column("moved", Json),  # managed field -> what it was before somebody else moved it, and when that was seen
     Index("acs_users_by_system", "acs_system_id", "acs_user_id"),
     Index("acs_users_by_sync", "sync", "acs_user_id"),
     Index("acs_users_by_health", "health", "acs_user_id"),

@@ -229,6 +229,17 @@ def list_events(
     return [_as_json(row) for row in connection.execute(query).mappings()]
 
 
+def last_events(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str, datetime]:
+    """acs_user_id -> when the newest event about each came, for the users of one page: one place of an index each."""
+    found: dict[str, datetime] = {}
+    for acs_user_id in acs_user_ids:
+        newest = select(events.c.received_at).where(events.c.acs_user_id == acs_user_id)
+        newest = newest.order_by(events.c.received_at.desc(), events.c.event_id.desc()).limit(1)
+        if at := connection.execute(newest).scalar_one_or_none():
+            found[acs_user_id] = at
+    return found
+
+
 def count_since(connection: Connection, since: datetime) -> dict[str, int]:
     """Status -> how many of the events received since then stand there now."""
     # an expression, so that no planner reads the whole index by status for the sake of the grouping

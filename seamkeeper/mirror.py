@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import CompoundSelect, Connection, and_, func, or_, select, union, update
 
+from seamkeeper import clock
 from seamkeeper.database import acs_users, desired_users, insert_new, plain, upsert
 from seamkeeper.desired import desired_of
 from seamkeeper.folding import BEYOND, KEYS, digits, folded, search_keys
 from seamkeeper.issues import open_issues
-from seamkeeper.users import observed_value
+from seamkeeper.users import MANAGED_FIELDS, is_same, observed_value
 
 SYNCS = ("in_sync", "drifted", "applying", "paused", "unknown")
 HEALTHS = ("ok", "warning", "error", "deleted")
@@ -23,7 +25,8 @@ _CHUNK = 1000  # databases limit the number of values in one query
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What we hold of a user: the raw JSON last read (None: never read, or gone) and how the user stands."""
+    """What we hold of a user: the raw JSON last read (None: never read, or gone) and how the user stands. `moved`:
+    managed field -> `from`, its value before somebody else moved it, and `at`, when that was seen."""
 
     acs_user_id: str
     observed: Mapping[str, Any] | None
@@ -32,6 +35,7 @@ class Standing:
     health: str
     drift: Mapping[str, Any]
     is_gone: bool
+    moved: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,8 @@ def standing(connection: Connection, acs_user_id: str) -> Standing:
         return Standing(acs_user_id, None, None, "unknown", "ok", {}, is_gone=False)
     is_gone = row["deleted_at"] is not None
     observed = None if is_gone else row["observed"]
-    return Standing(acs_user_id, observed, row["read_at"], row["sync"], row["health"], row["drift"] or {}, is_gone)
+    drift, moved = row["drift"] or {}, row["moved"] or {}
+    return Standing(acs_user_id, observed, row["read_at"], row["sync"], row["health"], drift, is_gone, moved)
 
 
 def keep(
@@ -62,12 +67,31 @@ def keep(
     *,
     health: str,
     read_at: datetime,
+    sent: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Writes an observation over an older standing. The caller has made sure that it is newer (`is_newer`)."""
+    """Writes an observation over an older standing. The caller has made sure that it is newer (`is_newer`). `sent`:
+    field -> the value we sent last, by which we know our own hand."""
     row = _row(before.acs_user_id, raw, verdict, health=health, read_at=read_at)
+    row["moved"] = _moved(before, raw, sent, read_at) or None
     if raw != before.observed:
         row["changed_at"] = read_at
     upsert(connection, acs_users, row, made={"first_seen_at": read_at, "changed_at": read_at})
+
+
+def _moved(before: Standing, raw: Mapping[str, Any], sent: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """The last value of each field before somebody else moved it; over as soon as we put it right."""
+    if before.observed is None:
+        return {}
+    found = dict(before.moved)
+    for name in MANAGED_FIELDS:
+        was = observed_value(before.observed, name)
+        if is_same(raw, name, was):
+            continue
+        if name in sent and is_same(raw, name, sent[name]):
+            found.pop(name, None)
+        else:
+            found[name] = {"from": was, "at": clock.iso(at)}
+    return found
 
 
 def _row(
@@ -236,11 +260,16 @@ def list_users(
     health: str | None = None,
     acs_system_id: str | None = None,
     search: str | None = None,
+    managed: bool | None = None,
     after: str = "",
     limit: int = 50,
 ) -> list[dict[str, Any]]:
-    """Users by id, a page at a time: `after` is the last acs_user_id seen. `search`: as `found_by`."""
+    """Users by id, a page at a time: `after` is the last acs_user_id seen. `search`: as `found_by`. `managed=False`:
+    who is there, and of whom nothing is desired."""
     query = select(acs_users).where(acs_users.c.acs_user_id > after)
+    if managed is not None:
+        wanted = select(desired_users.c.acs_user_id).where(desired_users.c.acs_user_id == acs_users.c.acs_user_id)
+        query = query.where(wanted.exists() if managed else ~wanted.exists(), acs_users.c.deleted_at.is_(None))
     filters = {acs_users.c.sync: sync, acs_users.c.health: health, acs_users.c.acs_system_id: acs_system_id}
     for column, value in filters.items():
         if value is not None:
@@ -271,6 +300,24 @@ def found_by(search: str, *, at_most: int = 500) -> CompoundSelect[tuple[str]]:
     return union(*(select(part.subquery().c.acs_user_id) for part in parts))
 
 
+def moved_of(connection: Connection, acs_user_id: str) -> dict[str, Any]:
+    """Managed field -> `from` and `at` of its last move by somebody else (`Standing.moved`)."""
+    query = select(acs_users.c.moved).where(acs_users.c.acs_user_id == acs_user_id)
+    return connection.execute(query).scalar_one_or_none() or {}
+
+
+def brands_of(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str, str]:
+    """acs_user_id -> what Seam calls this kind of user (`Salto site user`), for the users of one page."""
+    query = select(acs_users.c.acs_user_id, acs_users.c.observed).where(acs_users.c.acs_user_id.in_(acs_user_ids))
+    found = {name: brand_of(observed) for name, observed in connection.execute(query)}
+    return {name: brand for name, brand in found.items() if brand}
+
+
+def brand_of(observed: Any) -> str | None:
+    """`Salto site user`; None when Seam does not say."""
+    return _text(observed.get("external_type_display_name")) if isinstance(observed, Mapping) else None
+
+
 def display_names(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str, str]:
     """acs_user_id -> the name people know, for the users of one page; users without one are left out."""
     query = select(acs_users.c.acs_user_id, acs_users.c.display_name, acs_users.c.full_name)
@@ -291,7 +338,13 @@ def read_times(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str,
 def needing_attention(connection: Connection, *, limit: int = 8) -> list[dict[str, Any]]:
     """The users a person should look at, worst first: errors, then drift, pauses and warnings."""
     found: dict[str, dict[str, Any]] = {}
-    for wanted in ({"health": "error"}, {"sync": "drifted"}, {"sync": "paused"}, {"health": "warning"}):
+    worst: tuple[dict[str, Any], ...] = (
+        {"health": "error"},
+        {"sync": "drifted"},
+        {"sync": "paused"},
+        {"health": "warning"},
+    )
+    for wanted in worst:
         if len(found) < limit:
             for user in list_users(connection, limit=limit, **wanted):
                 found.setdefault(user["acs_user_id"], user)

@@ -62,18 +62,24 @@ def _frame(request: Request) -> dict[str, Any]:
         "all_times": TIMES,
         "rendered_at": clock.now(),
         "workspace": _workspace(request),
-        **_as_seen(person, is_revealed=bool(getattr(request.state, "is_revealed", False))),
+        **_as_seen(
+            person,
+            is_revealed=bool(getattr(request.state, "is_revealed", False)),
+            known=tuple(getattr(request.state, "known_words", ())),
+        ),
     }
 
 
-def _as_seen(person: Person | None, *, is_revealed: bool) -> dict[str, Any]:
-    """How names, values, payloads and sentences are written for this person."""
+def _as_seen(person: Person | None, *, is_revealed: bool, known: tuple[str, ...]) -> dict[str, Any]:
+    """How names, values, payloads and sentences are written for this person. `known`: what the people are called whom
+    the page is about (`request.state.known_words`), so that it is found in sentences, too."""
     sees_all = is_revealed or (person is not None and person.sees_names)
     if sees_all:
         return {"is_masked": False, "name_shown": str, "field_shown": lambda _field, value: value,
                 "json_shown": lambda value: value, "text_shown": str}  # fmt: skip
     return {"is_masked": True, "name_shown": masking.masked_name, "field_shown": masking.masked_value,
-            "json_shown": masking.masked_json, "text_shown": masking.masked_text}  # fmt: skip
+            "json_shown": lambda value: masking.masked_json(value, known),
+            "text_shown": lambda text: masking.masked_text(text, known)}  # fmt: skip
 
 
 def _workspace(request: Request) -> dict[str, Any]:
