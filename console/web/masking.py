@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 _PERSONAL = re.compile(r"(?:^|_)(?:name|email|phone)(?:$|_)")
@@ -23,6 +25,9 @@ _WORD = re.compile(r"[A-Za-z0-9_.:/+~-]{1,200}")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.]{0,80}")
 _SENTENCES = ("message", "reason", "why", "error")
 _SHORTEST = 3  # letters of a word that is looked for in sentences
+_CALLED = frozenset(
+    ("display_name", "full_name", "first_name", "last_name", "email", "email_address", "phone", "phone_number")
+)
 
 
 def masked_name(name: str) -> str:
@@ -45,10 +50,17 @@ def masked_phone(number: str) -> str:
 def masked_text(text: str, known: Iterable[str] = ()) -> str:
     """A sentence without the e-mail addresses and telephone numbers in it, and without the names of `known` people
     (those the page is about). Ids and times stay."""
-    for name in sorted({word for each in known for word in (each, *each.split())}, key=len, reverse=True):
-        if len(name) >= _SHORTEST:
-            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", masked_name(name), text, flags=re.IGNORECASE)
+    found = sorted({word for each in known for word in (each, *each.split())}, key=len, reverse=True)
+    for name in (name for name in found if len(name) >= _SHORTEST and name in text):
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", _hidden(name).replace("\\", r"\\"), text)
     return _PHONE.sub(_phone_in_text, _EMAIL.sub(lambda found: masked_email(found[0]), text))
+
+
+def called(values: Any) -> frozenset[str]:
+    """What people are called in what a page shows: the values of their fields, at any depth, and `names`."""
+    found: set[str] = set()
+    _collect(values, "", found, 0)
+    return frozenset(found)
 
 
 def masked_value(field: str, value: Any) -> Any:
@@ -100,6 +112,33 @@ def _one(field: str, value: Any, known: tuple[str, ...]) -> Any:
     if field in _SENTENCES:
         return masked_text(value, known)
     return value if _PLAIN.fullmatch(field) and _WORD.fullmatch(value) else masked_name(value)
+
+
+def _hidden(name: str) -> str:
+    if "@" in name:
+        return masked_email(name)
+    return masked_phone(name) if _PHONE.fullmatch(name) else masked_name(name)
+
+
+def _collect(value: Any, field: str, found: set[str], depth: int) -> None:
+    if depth > 20:
+        return
+    if isinstance(value, str):
+        if field == "body":
+            with suppress(ValueError, RecursionError):
+                _collect(json.loads(value), "", found, depth + 1)
+        elif field in _CALLED:
+            found.add(value.strip())
+        return
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {each.name: getattr(value, each.name) for each in fields(value)}
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            key = "full_name" if field == "names" else str(key)
+            _collect(each, field if field in _CALLED and key not in _CALLED else key, found, depth + 1)
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            _collect(each, field, found, depth + 1)
 
 
 def _nearest(key: str, above: str) -> str:

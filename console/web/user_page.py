@@ -64,19 +64,6 @@ class Shown:
         """A tombstone, or deleted at the provider: nothing can be written about this user any more."""
         return self.user["deleted_at"] is not None
 
-    @property
-    def known_words(self) -> list[str]:
-        """What this person is called, for masking it in sentences."""
-        values = [self.name] if self.name != self.user["acs_user_id"] else []
-        for each in (self.user["observed"], self.user["desired"]):
-            if isinstance(each, Mapping):
-                personal = ("display_name", "full_name", "email_address", "email", "phone_number")
-                values += [each[name] for name in personal if isinstance(each.get(name), str)]
-        return values + [row.known for row in self.rows if isinstance(row.known, str) and row.name in _PERSONAL]
-
-
-_PERSONAL = ("full_name", "email_address", "phone_number")
-
 
 def user(request: Request) -> Response:
     """GET /users/{acs_user_id}"""
@@ -90,7 +77,6 @@ def user_response(request: Request, acs_user_id: str, *, is_revealed: bool = Fal
     if shown.problem is None and shown.value is None:
         raise HTTPException(404, "No user with this id was ever read, and nothing is desired of one.")
     waiting = part(lambda: _is_looked_at(console, shown.value))
-    request.state.known_words = shown.value.known_words if shown.value else []
     request.state.is_revealed = is_revealed
     return page(
         request,

@@ -83,9 +83,6 @@ def users(request: Request) -> Response:
     after = asked.readable(request.query_params.get("after", ""))
     listed = part(lambda: _listed(console, chosen, after))
     resync = _resyncs(console, listed.value.systems.values()) if listed.value else Part()
-    if listed.value:
-        names = [user["display_name"] for user in listed.value.users]
-        request.state.known_words = [name for name in names if name]
     return page(
         request,
         "users.html",
@@ -107,8 +104,6 @@ def plan(request: Request) -> Response:
     ids = [asked.readable(name) for name in request.query_params.getlist("user")][: asked.PAGE]
     after = asked.readable(request.query_params.get("after", ""))
     plans = part(lambda: _plans(console, chosen, after, ids))
-    if plans.value:
-        request.state.known_words = [each.plan.planned.name or "" for each in plans.value.changes + plans.value.blocked]
     return page(
         request, "users_plan.html", plans=plans, chosen=chosen, ids=ids, is_later_page=bool(after), at=clock.now()
     )

@@ -110,8 +110,20 @@ def plain(state: str) -> str:
 def value_text(value: Any) -> str:
     """A field of a user as people read it."""
     if isinstance(value, Mapping) and set(value) <= {"starts_at", "ends_at"} and value:
-        return f"from {value.get('starts_at') or 'always'}\nto {value.get('ends_at') or 'always'}"
+        return f"from {_end(value.get('starts_at'))}\nto {_end(value.get('ends_at'))}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _end(value: Any) -> str:
+    """An end of a schedule: `2026-12-01 10:00 UTC`; what is no time as it stands."""
+    if not value:
+        return "always"
+    try:
+        at = clock.parse(value)
+    except (ValueError, OverflowError):
+        return str(value)
+    is_even = not at.second and not at.microsecond
+    return f"{at:%Y-%m-%d %H:%M} UTC" if is_even else f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def pretty(value: Any) -> str:

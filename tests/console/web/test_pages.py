@@ -153,7 +153,7 @@ def test_a_deleted_user_keeps_its_last_observation(site: TestClient, engine: Eng
     read = _words(site.get("/users/u1").text)
 
     assert "Last seen in Seam" in read
-    assert "a GET says 404" in read
+    assert "A GET says 404." in read
     assert "full_name Jack Doe Jack Doe Jack Doe deleted" in read
 
 
