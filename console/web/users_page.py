@@ -35,6 +35,7 @@ CHIPS: Mapping[str, Mapping[str, str]] = {
     "unmanaged": {"managed": "no"},
 }
 _STANDING = ("sync", "health", "managed")
+_MOST = 100  # orders at once
 _FILTERS = (*_STANDING, "system", "search")
 
 
@@ -117,30 +118,27 @@ def resync(asked: Asked) -> Done:
 
 def sync_some(asked: Asked) -> Done:
     """POST /users/sync, from the plan: exactly what it showed of each user; the worker refuses who moves later."""
-    orders = [order.partition(" ") for order in asked.form.get("order", [])][: 2 * 50]
+    orders = {name: drift for drift, _, name in (each.partition(" ") for each in asked.form.get("order", [])[:_MOST])}
     if not orders:
         raise Refused("Nobody was chosen, so nothing was asked for.", to="/users")
-    moved = _moved(asked.console, {name: drift for drift, _, name in orders})
-    queues, due = queues_of(asked.console), [name for _, _, name in orders if name not in moved]
-    with asked.console.reading() as connection:
-        drifts = {name: (mirror.find_user(connection, name) or {}).get("drift") or {} for name in due}
-    for name in due:
-        queues.ask_reconcile(
-            name, why=f"apply by {asked.person.name}", source="operator", mode=ordered(drifts[name])
-        )  # fmt: skip
+    due = _as_planned(asked.console, orders)
+    moved = sorted(set(orders) - set(due))
+    if not due:
+        raise Refused("Everybody chosen moved since the plan was made: plan again.", to="/users?sync=drifted")
+    queues, why = queues_of(asked.console), f"apply by {asked.person.name}"
+    for name, drift in due.items():
+        queues.ask_reconcile(name, why=why, source="operator", mode=ordered(drift))
     said = f"Asked for {len(due)} {'user' if len(due) == 1 else 'users'}."
     if moved:
         said += f" {len(moved)} moved since the plan was made, and nothing was asked for them: plan again."
-    if not due:
-        raise Refused("Everybody chosen moved since the plan was made: plan again.", to="/users?sync=drifted")
-    return Done(said, "/users?sync=drifted", {"asked": due, "moved": sorted(moved)})
+    return Done(said, "/users?sync=drifted", {"asked": list(due), "moved": moved})
 
 
-def _moved(console: Console, drifts: Mapping[str, str]) -> set[str]:
-    """Those whose drift is not the one of the plan any more."""
+def _as_planned(console: Console, orders: Mapping[str, str]) -> dict[str, Mapping[str, Any]]:
+    """acs_user_id -> drift, of those whose drift is still the one of the plan."""
     with console.reading() as connection:
-        now = {name: mirror.find_user(connection, name) for name in drifts}
-    return {name for name, found in now.items() if found is None or fingerprint(found["drift"] or {}) != drifts[name]}
+        now = {name: (mirror.find_user(connection, name) or {}).get("drift") or {} for name in orders}
+    return {name: drift for name, drift in now.items() if drift and fingerprint(drift) == orders[name]}
 
 
 def _listed(console: Console, chosen: Mapping[str, str], after: str) -> Listed:

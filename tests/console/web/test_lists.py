@@ -126,6 +126,7 @@ QUERIES: tuple[tuple[Any, dict[str, Any], str], ...] = (
     (journal.count_with, {"status": "dead"}, "events_by_status"),
     (journal.unsettled_before, {"status": "running", "at": AT, "after": _BEFORE}, "events_by_status"),
     (journal.settled_between, {"event_type": "t", "after": _BEFORE, "until": AT}, "events_by_type"),
+    (journal.last_events, {"acs_user_ids": ["u1"]}, "events_by_user"),
     (mirror.list_users, {"after": "u1"}, "acs_users"),
     (mirror.list_users, {"after": "u1", "sync": "drifted"}, "acs_users_by_sync"),
     (mirror.list_users, {"after": "u1", "health": "error"}, "acs_users_by_health"),

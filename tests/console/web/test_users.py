@@ -6,6 +6,7 @@ import html
 import re
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from redis import Redis
@@ -15,7 +16,7 @@ from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from console.web.meanings import likely_cause
-from seamkeeper import clock, history, mirror, resyncs
+from seamkeeper import clock, desired, history, mirror, policies, resyncs
 from seamkeeper.mirror import Verdict
 from seamkeeper.orders import ordered
 from tests.console.web.conftest import AT, keep_event, keep_user
@@ -172,6 +173,37 @@ def test_a_user_is_being_applied(site: TestClient, engine: Engine) -> None:
 
     assert re.search(r"Accepted by Seam .*waiting for the provider \(pending_mutations: phone_number\)", read)
     assert "on its way" in read
+
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)> {{ 7*7 }} \u202e'
+
+
+def test_hostile_words_are_only_text_everywhere(site: TestClient, engine: Engine) -> None:
+    """A name, a value, a code, a reason, a writer, an access system, an id: on every page about people."""
+    drift = {
+        "full_name": {"observed": HOSTILE, "desired": HOSTILE},
+        "access_schedule": {"observed": [HOSTILE], "desired": 7},
+    }
+    keep_user(
+        engine, "u1", name=HOSTILE, sync="drifted", drift=drift, wanted={"full_name": HOSTILE}, reason=None,
+        external_type_display_name=HOSTILE, access_schedule={"starts_at": HOSTILE, "ends_at": {HOSTILE: 1}},
+        errors=[{"error_code": HOSTILE, "message": HOSTILE}], pending_mutations=[{"mutation_code": HOSTILE}],
+    )  # fmt: skip
+    with engine.begin() as connection:
+        resyncs.change(connection, "s1", name=HOSTILE, brand=HOSTILE, trouble=HOSTILE, began_at=clock.now())
+        desired.set_desired(connection, "u1", {"hid_acs_system_id": "h"}, by=HOSTILE)
+        until = clock.now() + timedelta(hours=1)
+        history.note_change(connection, "u1", "acs_user.changed", {"fields": [HOSTILE]}, source=HOSTILE[:20])
+        policies.set_policy(connection, "system", "s1", by=HOSTILE, paused_until=until, reason=HOSTILE)
+    paths = ["/users", "/users/plan", *(f"/users/u1{word}" for word in ("", "/desired", "/suspend", "/recreate"))]
+    paths += [f"/users?search={quote(HOSTILE)}&system={quote(HOSTILE)}", f"/users/plan?user={quote(HOSTILE)}"]
+
+    for path in paths:
+        answer = site.get(path)
+        assert answer.status_code == 200, path
+        assert "<script>alert" not in answer.text, path
+        assert "<img src=x" not in answer.text, path
+        assert "49" not in re.findall(r"<h1.*?</h1>", answer.text, re.DOTALL)[0], path
 
 
 NOW = AT
