@@ -141,6 +141,7 @@ acs_users = Table(
     Column("last_name_key", _KEY),
     Column("email_key", _KEY),
     Column("phone_key", _KEY),
+    Column("moved", Json),  # managed field -> what it was before somebody else moved it, and when that was seen
     # What stands behind the id is only looked at on the way (seamkeeper/user_filters.py).
     Index("acs_users_by_system", "acs_system_id", "acs_user_id", "sync", "health"),
     Index("acs_users_by_sync", "sync", "acs_user_id", "health", "acs_system_id"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, select
+from sqlalchemy import Connection, RowMapping, String, delete, select, type_coerce, update
 
 from seamkeeper import clock
 from seamkeeper.columns import JSON_NULL
@@ -28,10 +29,40 @@ def set_desired(connection: Connection, acs_user_id: str, values: Mapping[str, A
     upsert(connection, desired_users, row, made={})
 
 
+def replace_desired(connection: Connection, acs_user_id: str, values: Mapping[str, Any], *, by: str) -> bool:
+    """Makes this what is wanted of a user, whole: other fields are not managed any more. False when it was so already:
+    then nothing is written, and who wrote it last stays."""
+    columns = [desired_users.c[name] for name in MANAGED_FIELDS]
+    query = select(*columns).where(desired_users.c.acs_user_id == acs_user_id).with_for_update()
+    row = connection.execute(query).mappings().one_or_none()
+    if row is not None and _desired(row) == dict(values):
+        return False
+    set_desired(connection, acs_user_id, values, by=by)
+    rest = {name: None for name in MANAGED_FIELDS if name not in values}
+    if rest:
+        connection.execute(update(desired_users).where(desired_users.c.acs_user_id == acs_user_id).values(rest))
+    return True
+
+
 def forget_desired(connection: Connection, acs_user_id: str) -> bool:
     """Stops managing a user; False when nothing was desired."""
     result = connection.execute(delete(desired_users).where(desired_users.c.acs_user_id == acs_user_id))
     return result.rowcount > 0
+
+
+def stamp_of(connection: Connection, acs_user_id: str) -> tuple[datetime | None, str | None]:
+    """When what is desired of a user was written last, and by whom; None for what an application left out, or wrote in
+    a form that is no time."""
+    columns = type_coerce(desired_users.c.updated_at, String), desired_users.c.updated_by
+    row = connection.execute(select(*columns).where(desired_users.c.acs_user_id == acs_user_id)).one_or_none()
+    return (None, None) if row is None else (_instant(row[0]), row[1])
+
+
+def writers_of(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str, str]:
+    """acs_user_id -> who wrote what is desired (empty: an application that does not say), for the users of one page."""
+    query = select(desired_users.c.acs_user_id, desired_users.c.updated_by)
+    rows = connection.execute(query.where(desired_users.c.acs_user_id.in_(acs_user_ids)))
+    return {acs_user_id: by or "" for acs_user_id, by in rows}
 
 
 def managed_ids(connection: Connection, *, acs_system_id: str | None = None) -> list[str]:
@@ -74,3 +105,15 @@ def adopt(connection: Connection, acs_user_id: str, *, by: str) -> dict[str, str
 
 def _desired(row: RowMapping) -> dict[str, Any]:
     return {name: None if row[name] is JSON_NULL else row[name] for name in MANAGED_FIELDS if row[name] is not None}
+
+
+def _instant(value: Any) -> datetime | None:
+    """As a driver gives it, of a column that another program may have written in any form."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if not isinstance(value, datetime):
+        return None
+    return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from seamkeeper import clock, event_filters
-from seamkeeper.database import attempts, events, plain, upsert
+from seamkeeper.database import acs_users, attempts, events, plain, upsert
 from seamkeeper.dead import Failure
 from seamkeeper.event_filters import Place, Wanted, place
 from seamkeeper.events import Event
@@ -276,6 +276,15 @@ def list_events(
 def count_events(connection: Connection, wanted: Wanted, *, at_most: int = 1000) -> int:
     """How many events fit; counting ends at `at_most`, so that a large number costs no more."""
     return event_filters.count(connection, wanted, at_most=at_most)
+
+
+def last_events(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str, datetime]:
+    """acs_user_id -> when the newest event about each came, for users of the mirror, one page: one place of an index
+    each."""
+    is_theirs = events.c.acs_user_id == acs_users.c.acs_user_id
+    newest = select(func.max(events.c.received_at)).where(is_theirs).scalar_subquery()
+    query = select(acs_users.c.acs_user_id, newest).where(acs_users.c.acs_user_id.in_(acs_user_ids))
+    return {acs_user_id: at for acs_user_id, at in connection.execute(query) if at is not None}
 
 
 def count_since(connection: Connection, since: datetime) -> dict[str, int]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, or_, select, union, update
 
-from seamkeeper import user_filters
+from seamkeeper import clock, user_filters
 from seamkeeper.database import acs_users, desired_users, insert_new, plain, upsert
 from seamkeeper.desired import desired_of
 from seamkeeper.folding import KEYS, search_keys
 from seamkeeper.issues import open_issues
 from seamkeeper.user_filters import Wanted
-from seamkeeper.users import observed_value
+from seamkeeper.users import MANAGED_FIELDS, is_same, observed_value
 
 SYNCS = ("in_sync", "drifted", "applying", "paused", "unknown")
 HEALTHS = ("ok", "warning", "error", "deleted")
@@ -25,7 +26,8 @@ _CHUNK = 1000  # databases limit the number of values in one query
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What we hold of a user: the raw JSON last read (None: never read, or gone) and how the user stands."""
+    """What we hold of a user: the raw JSON last read (None: never read, or gone) and how the user stands. `moved`:
+    managed field -> `from`, its value before somebody else moved it, and `at`, when that was seen."""
 
     acs_user_id: str
     observed: Mapping[str, Any] | None
@@ -34,6 +36,7 @@ class Standing:
     health: str
     drift: Mapping[str, Any]
     is_gone: bool
+    moved: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,8 @@ def standing(connection: Connection, acs_user_id: str) -> Standing:
         return Standing(acs_user_id, None, None, "unknown", "ok", {}, is_gone=False)
     is_gone = row["deleted_at"] is not None
     observed = None if is_gone else row["observed"]
-    return Standing(acs_user_id, observed, row["read_at"], row["sync"], row["health"], row["drift"] or {}, is_gone)
+    drift, moved = row["drift"] or {}, row["moved"] or {}
+    return Standing(acs_user_id, observed, row["read_at"], row["sync"], row["health"], drift, is_gone, moved)
 
 
 def keep(
@@ -64,12 +68,31 @@ def keep(
     *,
     health: str,
     read_at: datetime,
+    sent: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
-    """Writes an observation over an older standing. The caller has made sure that it is newer (`is_newer`)."""
+    """Writes an observation over an older standing. The caller has made sure that it is newer (`is_newer`). `sent`:
+    field -> the value we sent last, by which we know our own hand."""
     row = _row(before.acs_user_id, raw, verdict, health=health, read_at=read_at)
+    row["moved"] = _moved(before, raw, sent, read_at) or None
     if raw != before.observed:
         row["changed_at"] = read_at
     upsert(connection, acs_users, row, made={"first_seen_at": read_at, "changed_at": read_at})
+
+
+def _moved(before: Standing, raw: Mapping[str, Any], sent: Mapping[str, Any], at: datetime) -> dict[str, Any]:
+    """The last value of each field before somebody else moved it; over as soon as we put it right."""
+    if before.observed is None:
+        return {}
+    found = dict(before.moved)
+    for name in MANAGED_FIELDS:
+        was = observed_value(before.observed, name)
+        if is_same(raw, name, was):
+            continue
+        if name in sent and is_same(raw, name, sent[name]):
+            found.pop(name, None)
+        else:
+            found[name] = {"from": was, "at": clock.iso(at)}
+    return found
 
 
 def _row(
@@ -256,6 +279,24 @@ def list_users(
 def count_fitting(connection: Connection, wanted: Wanted, *, at_most: int = 1000) -> int:
     """How many users fit; counting ends at `at_most`, so that a large number costs no more."""
     return user_filters.count(connection, wanted, at_most=at_most)
+
+
+def moved_of(connection: Connection, acs_user_id: str) -> dict[str, Any]:
+    """Managed field -> `from` and `at` of its last move by somebody else (`Standing.moved`)."""
+    query = select(acs_users.c.moved).where(acs_users.c.acs_user_id == acs_user_id)
+    return connection.execute(query).scalar_one_or_none() or {}
+
+
+def brands_of(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str, str]:
+    """acs_user_id -> what Seam calls this kind of user (`Salto site user`), for the users of one page."""
+    query = select(acs_users.c.acs_user_id, acs_users.c.observed).where(acs_users.c.acs_user_id.in_(acs_user_ids))
+    found = {name: brand_of(observed) for name, observed in connection.execute(query)}
+    return {name: brand for name, brand in found.items() if brand}
+
+
+def brand_of(observed: Any) -> str | None:
+    """`Salto site user`; None when Seam does not say."""
+    return _text(observed.get("external_type_display_name")) if isinstance(observed, Mapping) else None
 
 
 def display_names(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str, str]:

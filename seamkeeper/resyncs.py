@@ -29,7 +29,7 @@ _JITTER = 0.1
 class Rhythm:
     """One access system. `number` counts its passes; the last one is under way while `ended_at` is None. `outcome` is
     `ok`, `too_many_missing` or `failed`; `trouble` says why it waits or failed. `full_at`: when the last full one
-    began. `acs_user_count` is Seam's, at its last look."""
+    began. `acs_user_count`, `name` and `brand` (`Salto KS site`) are Seam's, at its last look."""
 
     acs_system_id: str
     number: int = 0
@@ -45,6 +45,8 @@ class Rhythm:
     written: int = 0
     asked: int = 0
     acs_user_count: int | None = None
+    name: str | None = None
+    brand: str | None = None
 
     @property
     def is_under_way(self) -> bool:

@@ -59,17 +59,19 @@ class Turns:
 
     def ask_reconcile(
         self, acs_user_id: str, *, why: str, source: str, delay: timedelta | None = None, step: int = 0,
-        queue: str = RECONCILE, mode: str = ORDINARY,
+        queue: str = RECONCILE, mode: str = ORDINARY, is_at_front: bool = False,
     ) -> str:  # fmt: skip
         """Asks for a reconcile of one user and gives the id of the job that will do it, new or already waiting.
 
         With `delay` it is a later look (after a write), which does not stand in the way of an ask for now, nor of a
         look of another step. `step` counts the later looks. An ask in the queue `resync` stands behind live ones, and
         is served by any of them. An ask in a mode (seamkeeper/orders.py) stands for itself: no other serves it, and it
-        serves no other.
+        serves no other. `is_at_front`: somebody looks on; it goes before those that wait in the queue.
         """
         at = clock.now()
-        job, fields = self._job(acs_user_id, why=why, source=source, step=step, queue=queue, at=at, mode=mode)
+        job, fields = self._job(
+            acs_user_id, why=why, source=source, step=step, queue=queue, at=at, is_at_front=is_at_front, mode=mode
+        )  # fmt: skip
         place = LATER if delay else _place(queue, step=0, is_retry=False)
         life = _seconds(_MARKS_LIVE + (delay or timedelta()))
         due = due_at(at + delay) if delay else 0

@@ -139,7 +139,7 @@ def _keep(
         before, raw, plan.verdict, source=ask.source, sent=now.writes.last, expected=(had, expected)
     )  # fmt: skip
     health = users.health(raw, expected=expected)
-    mirror.keep(connection, before, raw, plan.verdict, health=health, read_at=now.at)
+    mirror.keep(connection, before, raw, plan.verdict, health=health, read_at=now.at, sent=now.writes.last)
     issues.keep_codes(connection, ask.acs_user_id, raw, expected=expected)
     findings.keep(tools, connection, raw, plan, since=now.at - tools.settings.fight_window)
     _note(tools, connection, found)

@@ -5,6 +5,7 @@ A number of users that has changed makes the next resync come sooner; it is neve
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,16 +18,17 @@ from workers.key_refused import watched
 from workers.tools import Tools
 
 _BY_THE_CLOCK = "resync by the clock"
+_LONGEST_NAME = 200
 
 
 def look_at_systems(tools: Tools) -> int:
     """Asks for the resyncs that are due and gives their number. Systems that we hold users of and that Seam does not
     list any more are looked at, too."""
     with watched(tools):
-        listed = {str(each["acs_system_id"]): each.get("acs_user_count") for each in tools.seam.systems()}
+        listed = {str(each["acs_system_id"]): each for each in tools.seam.systems()}
     with database.reading(tools.engine) as connection:
-        forgotten = dict.fromkeys(mirror.systems_with_users(connection))
-    found = [_look(tools, acs_system_id, count) for acs_system_id, count in (forgotten | listed).items()]
+        forgotten: dict[str, Mapping[str, Any]] = {name: {} for name in mirror.systems_with_users(connection)}
+    found = [_look(tools, acs_system_id, each) for acs_system_id, each in (forgotten | listed).items()]
     return sum(found)
 
 
@@ -36,9 +38,10 @@ def latest_night(at: datetime, hour: int) -> datetime:
     return tonight if tonight <= at else tonight - timedelta(days=1)
 
 
-def _look(tools: Tools, acs_system_id: str, count: Any) -> bool:
-    """True when a resync was asked for."""
-    count, at = count if isinstance(count, int) else None, clock.now()
+def _look(tools: Tools, acs_system_id: str, said: Mapping[str, Any]) -> bool:
+    """True when a resync was asked for. `said`: Seam's answer about the access system, empty when it lists none."""
+    count, at = said.get("acs_user_count"), clock.now()
+    count = count if isinstance(count, int) else None
     with database.reading(tools.engine) as connection:
         rhythm = resyncs.rhythm_of(connection, acs_system_id)
         why = _why_now(tools, connection, rhythm, count, at)
@@ -47,6 +50,7 @@ def _look(tools: Tools, acs_system_id: str, count: Any) -> bool:
         return False  # whoever brings it back asks for a resync; it stays due, too
     is_full = bool(why) and _is_due_in_full(tools, rhythm, at)
     values: dict[str, Any] = {"acs_user_count": count} if count != rhythm.acs_user_count else {}
+    values |= {name: word for name, word in _called(said).items() if word != getattr(rhythm, name)}
     if why:
         if why == _BY_THE_CLOCK and rhythm.is_under_way:  # a new one behind it would make a slow pass one without end
             tools.queues.ask_resync(RESYNC_SYSTEM, acs_system_id, why=why, goes_on=True)
@@ -59,6 +63,12 @@ def _look(tools: Tools, acs_system_id: str, count: Any) -> bool:
         with tools.engine.begin() as connection:
             resyncs.change(connection, acs_system_id, **values)
     return bool(why)
+
+
+def _called(said: Mapping[str, Any]) -> dict[str, str]:
+    """What people call the access system, and what it is; what Seam does not say stays as it was."""
+    words = {"name": said.get("name"), "brand": said.get("external_type_display_name")}
+    return {name: word[:_LONGEST_NAME] for name, word in words.items() if isinstance(word, str) and word}
 
 
 def _is_due_in_full(tools: Tools, rhythm: Rhythm, at: datetime) -> bool:

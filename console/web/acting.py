@@ -49,11 +49,13 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """It was done: the sentence for the person, the page to show (our own), ids and numbers for the audit."""
+    """It was done: the sentence for the person, the page to show (our own), ids and numbers for the audit. `page`: the
+    answer itself, where what was asked for is to be seen once (a reveal)."""
 
     said: str
     to: str
     detail: Mapping[str, Any] = field(default_factory=dict)
+    page: Response | None = None
 
 
 class Refused(Exception):
@@ -107,7 +109,7 @@ def action(path: str, act: Act, *, name: str, role: Role = "operator", kind: str
                 "The database or Redis did not answer; what was asked may not be done. Look, then try again.",
             ) from error
         _end(console, line, "done", detail=done.detail)
-        return _back(request, done.to, done.said)
+        return done.page or _back(request, done.to, done.said)
 
     return Route(path, endpoint, methods=["POST"])
 

@@ -35,7 +35,7 @@ def page(
 ) -> Response:
     """The page from its template. A part that could not be read makes it a 503, with everything else still there."""
     is_whole = not any(isinstance(value, Part) and value.problem for value in context.values())
-    frame = _frame(request) | {"dead_count": _dead_count(request) if is_whole and status < 400 else None}
+    frame = _frame(request, context) | {"dead_count": _dead_count(request) if is_whole and status < 400 else None}
     frame |= {"can_act": is_whole, "toast": toast.take(request)}
     frame |= {"can_be_live": can_be_live, "is_live": can_be_live and request.query_params.get("live") == "1"}
     text = _environment().get_template(template).render(**frame, **context)
@@ -46,7 +46,7 @@ def page(
     return response
 
 
-def _frame(request: Request) -> dict[str, Any]:
+def _frame(request: Request, context: dict[str, Any]) -> dict[str, Any]:
     path, person = request.url.path, getattr(request.state, "person", None)
     query = dict(request.query_params)
     return {
@@ -62,18 +62,21 @@ def _frame(request: Request) -> dict[str, Any]:
         "all_times": TIMES,
         "rendered_at": clock.now(),
         "workspace": _workspace(request),
-        **_as_seen(person, is_revealed=bool(getattr(request.state, "is_revealed", False))),
+        **_as_seen(person, context, is_revealed=bool(getattr(request.state, "is_revealed", False))),
     }
 
 
-def _as_seen(person: Person | None, *, is_revealed: bool) -> dict[str, Any]:
-    """How names, values, payloads and sentences are written for this person."""
+def _as_seen(person: Person | None, context: dict[str, Any], *, is_revealed: bool) -> dict[str, Any]:
+    """How names, values, payloads and sentences are written for this person. What the people of the page are called
+    stands in its own data, so it is found in sentences, too."""
     sees_all = is_revealed or (person is not None and person.sees_names)
     if sees_all:
         return {"is_masked": False, "name_shown": str, "field_shown": lambda _field, value: value,
                 "json_shown": lambda value: value, "text_shown": str}  # fmt: skip
+    known = masking.called(context)
     return {"is_masked": True, "name_shown": masking.masked_name, "field_shown": masking.masked_value,
-            "json_shown": masking.masked_json, "text_shown": masking.masked_text}  # fmt: skip
+            "json_shown": lambda value: masking.masked_json(value, known),
+            "text_shown": lambda text: masking.masked_text(text, known)}  # fmt: skip
 
 
 def _workspace(request: Request) -> dict[str, Any]:

@@ -64,6 +64,34 @@ def moves(issue: Mapping[str, Any]) -> list[tuple[str, list[Mapping[str, str]]]]
     return [(name, each["moves"]) for name, each in fields.items() if each.get("moves")]
 
 
+def happening(what: str, detail: Any) -> str:
+    """A line of a user's history in words: `phone_number changed outside us`."""
+    told = detail if isinstance(detail, Mapping) else {}
+    word = what.removeprefix("acs_user.")
+    if word == "changed" and told.get("fields"):
+        ours = [name for name in told.get("by_us", ()) if name in told["fields"]]
+        others = [name for name in told["fields"] if name not in ours]
+        said = [(others, "changed outside us"), (ours, "changed as we asked")]
+        return "; ".join(f"{', '.join(names)} {words}" for names, words in said if names)
+    if word in ("error_raised", "warning_raised"):
+        return f"{word.removesuffix('_raised')} {told.get('code', '')}"
+    if word in ("error_cleared", "warning_cleared"):
+        return f"{word.removesuffix('_cleared')} {told.get('code', '')} cleared"
+    if word == "drifted" and told.get("fields"):
+        return f"drifted: {', '.join(told['fields'])}"
+    return f"POST {what}" if what.startswith("/") else what
+
+
+def sentence(text: str) -> str:
+    """Its first letter large, the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
+def one_line(value: Any) -> str:
+    """JSON in one line."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
 def instant(value: str | datetime) -> datetime:
     """An instant from what the queries give."""
     return value if isinstance(value, datetime) else clock.parse(value)
@@ -82,8 +110,20 @@ def plain(state: str) -> str:
 def value_text(value: Any) -> str:
     """A field of a user as people read it."""
     if isinstance(value, Mapping) and set(value) <= {"starts_at", "ends_at"} and value:
-        return f"from {value.get('starts_at') or 'always'}\nto {value.get('ends_at') or 'always'}"
+        return f"from {_end(value.get('starts_at'))}\nto {_end(value.get('ends_at'))}"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _end(value: Any) -> str:
+    """An end of a schedule: `2026-12-01 10:00 UTC`; what is no time as it stands."""
+    if not value:
+        return "always"
+    try:
+        at = clock.parse(value)
+    except (ValueError, OverflowError):
+        return str(value)
+    is_even = not at.second and not at.microsecond
+    return f"{at:%Y-%m-%d %H:%M} UTC" if is_even else f"{at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def pretty(value: Any) -> str:
@@ -122,5 +162,5 @@ def link(path: str, query: Mapping[str, str] | None = None, **changes: str | Non
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "tone": tone, "moves": moves, "lasting": lasting, "ago": ago, "exact": exact, "number": number,
     "plain": plain, "value_text": value_text, "pretty": pretty, "segment": segment, "ticks": ticks, "instant": instant,
-    "iso": iso,
+    "iso": iso, "happening": happening, "capitalize_first": sentence, "tojson_line": one_line,
 }  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy import text as sql
 
-from seamkeeper import clock, database, history
+from seamkeeper import clock, database, history, mirror
 from seamkeeper.accept import unreadable_job
 from seamkeeper.database import acs_users, issues
 from simulator.serve import Running
@@ -47,6 +47,25 @@ def test_a_drifted_user_is_repaired(floor: Floor, sim: Running) -> None:
     assert history_of(floor, acs_user_id) == [
         "acs_user.appeared", "acs_user.drifted", UPDATE, "acs_user.changed", "acs_user.in_sync",
     ]  # fmt: skip
+
+
+def test_who_moved_a_field_is_kept_until_it_is_put_right(floor: Floor, sim: Running) -> None:
+    """What it was before somebody else moved it, and when that was seen; our own writes are no such move."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe", phone_number="+15555550100")
+    floor.want(acs_user_id, full_name="Jack Doe", phone_number="+15555550100")
+    floor.happened("acs_user.created", acs_user_id)
+    sim.world.settings.is_holding = True
+    sim.world.edit_at_provider(acs_user_id, phone_number="+15555550222")
+
+    floor.happened("acs_user.created", acs_user_id)
+
+    with database.reading(floor.engine) as connection:
+        moved = mirror.moved_of(connection, acs_user_id)
+    assert {name: each["from"] for name, each in moved.items()} == {"phone_number": "+15555550100"}
+    sim.world.drain()
+    floor.happened("acs_user.created", acs_user_id)
+    with database.reading(floor.engine) as connection:
+        assert mirror.moved_of(connection, acs_user_id) == {}
 
 
 def test_accepted_is_not_applied(floor: Floor, sim: Running) -> None:

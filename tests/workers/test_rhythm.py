@@ -85,6 +85,23 @@ def test_a_number_that_moved_makes_it_come_sooner_and_once(clockwork: Clockwork)
     assert (same, moved, again) == ({}, {"s1": "Seam counts 4 users, we hold 0"}, {})
 
 
+def test_what_people_call_a_system_is_kept(clockwork: Clockwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its name and what it is, as Seam says them; what is no word is not kept."""
+    said: dict[str, Any] = {
+        "acs_system_id": "s1",
+        "name": "Harbour House",
+        "external_type_display_name": "Salto KS site",
+    }
+    monkeypatch.setattr(clockwork.floor.tools.seam, "systems", lambda: [said])
+
+    clockwork.look()
+    said |= {"name": 7, "external_type_display_name": ""}
+    clockwork.look(MINUTE)
+
+    found = clockwork.rhythm("s1")
+    assert (found.name, found.brand) == ("Harbour House", "Salto KS site")
+
+
 def test_a_number_that_we_hold_already_is_no_reason(clockwork: Clockwork) -> None:
     """An event was quicker."""
     clockwork.counts = {"s1": 3}

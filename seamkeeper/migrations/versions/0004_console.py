@@ -48,6 +48,7 @@ def upgrade() -> None:
     )  # fmt: skip
     for column in KEYS:
         op.add_column("acs_users", sa.Column(column, key, nullable=True))
+    op.add_column("acs_users", sa.Column("moved", sa.Text(), nullable=True))
     _fill_keys()
     for column in KEYS:
         op.create_index(f"acs_users_by_{column}", "acs_users", [column, "acs_user_id"])

@@ -105,7 +105,7 @@ def test_a_quarantined_body_is_shown_as_it_came(site: TestClient, engine: Engine
 
 
 def test_a_user_is_compared_field_by_field(site: TestClient, engine: Engine) -> None:
-    """Desired, live, and how the two stand; fields nobody manages are said to be so."""
+    """Desired, live, what was known, and the plan; fields nobody manages are said to be so."""
     wanted = {"full_name": "Jack Doe", "phone_number": "+15555550101"}
     drift = {"phone_number": {"observed": "+15555550222", "desired": "+15555550101"}}
     warning = {"warning_code": "salto_ks_user_not_subscribed", "message": "Not subscribed."}
@@ -116,9 +116,9 @@ def test_a_user_is_compared_field_by_field(site: TestClient, engine: Engine) -> 
 
     read = _words(site.get("/users/u1").text)
 
-    assert "full_name Jack Doe Jack Doe same" in read
-    assert "phone_number +15555550101 +15555550222 differs" in read
-    assert "email_address – not set not managed" in read
+    assert "full_name Jack Doe Jack Doe Jack Doe no change" in read
+    assert "phone_number +15555550101 +15555550222 +15555550222 ~ set to +15555550101" in read
+    assert "email_address not managed not set not set ignored: no desired value" in read
     assert "cannot open doors now" in read
     assert "acs_user.appeared webhook" in read
 
@@ -153,8 +153,8 @@ def test_a_deleted_user_keeps_its_last_observation(site: TestClient, engine: Eng
     read = _words(site.get("/users/u1").text)
 
     assert "Last seen in Seam" in read
-    assert "a GET says 404" in read
-    assert "full_name Jack Doe Jack Doe deleted" in read
+    assert "A GET says 404." in read
+    assert "full_name Jack Doe Jack Doe Jack Doe deleted" in read
 
 
 def test_a_user_only_desired_was_never_read(site: TestClient, engine: Engine) -> None:
@@ -164,7 +164,7 @@ def test_a_user_only_desired_was_never_read(site: TestClient, engine: Engine) ->
     with engine.begin() as connection:
         desired.set_desired(connection, "u1", {"full_name": "Jack Doe"}, by="a test")
 
-    assert "full_name Jack Doe not set never read" in _words(site.get("/users/u1").text)
+    assert "full_name Jack Doe not set not set never read" in _words(site.get("/users/u1").text)
 
 
 def test_waiting_and_later_jobs_are_listed(site: TestClient, redis: Redis) -> None:
