@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from seamkeeper.database import events
-from seamkeeper.mirror import found_by
+from seamkeeper.user_filters import found_by
 
 Place = tuple[datetime, str]  # (received_at, event_id) of the last event seen
 
@@ -74,13 +74,13 @@ def count(connection: Connection, wanted: Wanted, *, at_most: int) -> int:
 def _ids(connection: Connection, wanted: Wanted, before: Place | None) -> Select[Any]:
     named = found_named(connection, wanted.search)
     filters = _filters(wanted)
+    is_sqlite = connection.dialect.name == "sqlite"
     if named is None:
-        first = _fewest(connection, filters, _between(wanted, before))
+        first = _fewest(connection, filters, _between(wanted, before)) if is_sqlite else ""
         by = [events.c.received_at.desc(), events.c.event_id.desc()]
     else:  # a handful: they are sorted, and no order may lead a planner to all the others
         first = ""
         by = [func.coalesce(events.c.received_at, events.c.received_at).desc(), events.c.event_id.desc()]
-    is_sqlite = connection.dialect.name == "sqlite"
     conditions = [
         clause(column if name == first or not is_sqlite else _aside(column))
         for name, (column, clause) in filters.items()

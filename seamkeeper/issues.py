@@ -124,7 +124,9 @@ def list_issues(
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Open issues (or cleared ones), newest first, a page at a time: `before` is the last issue_id seen.
     `needs_attention`: neither acknowledged nor snoozed now."""
-    query = select(issues).where(issues.c.cleared_at.is_not(None) if is_cleared else issues.c.cleared_at.is_(None))
+    query = select(issues.c.issue_id).where(
+        issues.c.cleared_at.is_not(None) if is_cleared else issues.c.cleared_at.is_(None)
+    )
     if code is not None:
         query = query.where(issues.c.code == code)
     if acs_system_id is not None:
@@ -133,9 +135,10 @@ def list_issues(
         query = query.where(issues.c.acknowledged_at.is_(None) | (issues.c.snoozed_until <= clock.now()))
     if before is not None:
         query = query.where(issues.c.issue_id < before)
-    return [
-        _as_json(row) for row in connection.execute(query.order_by(issues.c.issue_id.desc()).limit(limit)).mappings()
-    ]
+    # Their numbers alone, then the rows: what does not fit is read in an index.
+    ids = connection.execute(query.order_by(issues.c.issue_id.desc()).limit(limit)).scalars().all()
+    rows = connection.execute(select(issues).where(issues.c.issue_id.in_(ids)).order_by(issues.c.issue_id.desc()))
+    return [_as_json(row) for row in rows.mappings()]
 
 
 def open_issues(connection: Connection, acs_user_id: str) -> list[dict[str, Any]]:

@@ -210,7 +210,8 @@ def _end(
                                     request_id=request_id, next_at=next_at, calls=tried.calls)  # fmt: skip
             if event_id:
                 status = "dead" if outcome == "dead" else "retrying"
-                journal.settle(connection, event_id, status, reason=reason, cause=cause)
+                is_try = outcome != "postponed"
+                journal.settle(connection, event_id, status, reason=reason, cause=cause, is_try=is_try)
             if subject and outcome == "ok":
                 dead.end(connection, subject.kind, subject.subject_id, by="success")
             if subject and failure and outcome == "dead":

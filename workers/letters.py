@@ -80,7 +80,7 @@ def _set_aside(tools: Tools, job: Job, reason: str) -> None:
         if _is_told(connection, subject, job):
             return
         if event:
-            journal.write_event(connection, event, arguments["body"], _arrival(arguments))
+            journal.write_event(connection, event, arguments["body"], _arrival(arguments), is_try=False)
             journal.settle(connection, event.event_id, "dead", reason=failure.reason, cause=cause)
         event_id = event.event_id if event else None
         journal.end_lost_attempts(connection, job.id, failure, event_id=event_id, acs_user_id=acs_user_id or None)
