@@ -148,10 +148,13 @@ def list_open(
     return [{name: plain(value) for name, value in row.items()} for row in rows]
 
 
-def count_open(connection: Connection, *, cause: str | None = None, ids: Sequence[str] = ()) -> int:
-    """How many are open, of a cause, or of these subjects."""
+def count_open(
+    connection: Connection, *, cause: str | None = None, ids: Sequence[str] = (), at_most: int | None = None
+) -> int:
+    """How many are open, of a cause, or of these subjects; counting ends at `at_most`."""
     is_one = and_(_chosen(cause), dead_letters.c.subject_id.in_(ids) if ids else true())
-    return int(connection.execute(select(func.count()).select_from(dead_letters).where(is_one)).scalar_one())
+    some = select(dead_letters.c.dead_id).where(is_one).limit(at_most).subquery()
+    return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
 
 
 def discard(connection: Connection, *, by: str, reason: str, cause: str | None = None, ids: Sequence[str] = ()) -> int:

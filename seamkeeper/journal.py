@@ -253,6 +253,14 @@ def way_of(connection: Connection, event_id: str, acs_user_id: str | None, *, li
     return found
 
 
+def next_tries(connection: Connection, event_ids: Sequence[str]) -> dict[str, str]:
+    """event_id -> when its next try is due, for the events of one page that are tried again."""
+    query = select(attempts.c.event_id, func.max(attempts.c.next_at).label("next_at"))
+    query = query.where(attempts.c.event_id.in_(event_ids), attempts.c.next_at.is_not(None))
+    rows = connection.execute(query.group_by(attempts.c.event_id))
+    return {row.event_id: plain(row.next_at) for row in rows}
+
+
 def settled_after(connection: Connection, at: datetime, *, limit: int = 200) -> list[dict[str, Any]]:
     """For a live tail: events settled (or failed for now) after an instant, oldest first, without their bodies."""
     moved = func.coalesce(events.c.settled_at, events.c.received_at)

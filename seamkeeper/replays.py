@@ -263,7 +263,7 @@ def _wanted(chosen: Chosen) -> list[Any]:
         table.status: chosen.status, table.event_type: chosen.event_type, table.acs_user_id: chosen.acs_user_id,
         table.cause: chosen.cause, table.acs_system_id: chosen.acs_system_id, table.source: chosen.source,
     }  # fmt: skip
-    found = [column == value for column, value in exact.items() if value is not None]
+    found: list[Any] = [column == value for column, value in exact.items() if value is not None]
     # The words of the partial indexes, letter by letter: that is how a planner knows them.
     found += [text("source <> 'webhook'")] if chosen.source not in (None, WEBHOOK) else []
     if chosen.tries_at_least is not None and chosen.tries_at_least > 1:
