@@ -45,7 +45,8 @@ async function readAgain(part) {
   prepare(part);
 }
 
-for (const part of $$("[data-refresh]")) {
+// A page with the button is still until it is pressed; one without it (a replay that runs) always follows.
+for (const part of button && !isLive ? [] : $$("[data-refresh]")) {
   const wait = Math.max(1, Number(part.dataset.refresh) || 5) * 1000;
   const again = async () => {
     if (!part.hasAttribute("data-refresh")) return;
@@ -217,7 +218,7 @@ function countChosen() {
   const number = $$("[data-select]:checked").length;
   for (const bar of $$("[data-selection]")) {
     bar.classList.toggle("chosen", number > 0);
-    for (const each of bar.querySelectorAll("button")) each.disabled = each.dataset.off === "1" || number === 0;
+    for (const each of bar.querySelectorAll("button")) each.hidden = number === 0;
     for (const words of bar.querySelectorAll("[data-selected]")) {
       words.textContent = number ? words.dataset.selected.replace("{n}", String(number)) : "";
     }
@@ -297,7 +298,6 @@ document.addEventListener("click", (event) => {
 
 function prepare(part) {
   if (navigator.clipboard) for (const each of part.querySelectorAll("[data-copy]")) each.hidden = false;
-  for (const each of part.querySelectorAll("[data-selection] button")) each.dataset.off = each.disabled ? "1" : "0";
   addSelectAll(part);
   countChosen();
   writeTimes(part);
