@@ -22,6 +22,7 @@ from seamkeeper.event_filters import Place, Wanted
 from seamkeeper.queues import Keys
 
 STATUSES = ("running", "retrying", "dead", "done", "ignored", "quarantined")
+COUNTED = ("", "retrying", "dead", "ignored", "quarantined")  # "" is any; of the others nobody asks how many
 MOST_COUNTED = 1000
 MOST_EXPORTED = 10_000
 _PIECE = 500  # events that an export reads at once
@@ -96,7 +97,7 @@ def _counts(console: Console, wanted: Wanted) -> dict[str, int]:
             status: journal.count_events(
                 connection, Wanted(**others | {"status": status or None}), at_most=MOST_COUNTED + 1
             )
-            for status in ("", *STATUSES)
+            for status in dict.fromkeys((*COUNTED, wanted.status or ""))
         }
 
 

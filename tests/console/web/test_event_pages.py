@@ -68,8 +68,8 @@ def test_chips_count_within_the_filter(site: TestClient, engine: Engine) -> None
 
     read, of_one = _words(site.get("/events").text), _words(site.get("/events?user=u2").text)
 
-    assert "all 4 running 0 retrying 1 dead 3 done 0" in read
-    assert "all 1 running 0 retrying 1 dead 0" in of_one
+    assert "all 4 running retrying 1 dead 3 done ignored 0" in read
+    assert "all 1 running retrying 1 dead 0" in of_one
 
 
 def test_a_row_says_how_often_and_when_again(site: TestClient, engine: Engine) -> None:
