@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, event, text
 from starlette.testclient import TestClient
 
 from console.web.asked import PAGE
-from seamkeeper import journal, mirror
+from seamkeeper import dead, journal, mirror
 from tests.console.web.conftest import AT, keep_event, keep_user
 
 
@@ -122,6 +122,10 @@ QUERIES: tuple[tuple[Any, dict[str, Any], str], ...] = (
     (journal.list_events, {"before": _BEFORE, "status": "dead"}, "events_by_status"),
     (journal.list_events, {"before": _BEFORE, "event_type": "acs_user.created"}, "events_by_type"),
     (journal.list_events, {"before": _BEFORE, "acs_user_id": "u1"}, "events_by_user"),
+    (journal.next_tries, {"event_ids": ["e1"]}, "attempts_by_event"),
+    (journal.way_of, {"event_id": "e1", "acs_user_id": "u1"}, "attempts_by_event"),
+    (dead.list_open, {"before": 7, "cause": "seam:5xx"}, "dead_letters_by_cause"),
+    (dead.count_open, {"cause": "seam:5xx", "at_most": 10}, "dead_letters_by_cause"),
     (journal.count_since, {"since": AT}, "events_by_time"),
     (journal.count_with, {"status": "dead"}, "events_by_status"),
     (journal.unsettled_before, {"status": "running", "at": AT, "after": _BEFORE}, "events_by_status"),
