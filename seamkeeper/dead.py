@@ -141,7 +141,9 @@ def list_open(
     connection: Connection, *, cause: str | None = None, before: int | None = None, limit: int = 50
 ) -> list[dict[str, Any]]:
     """The open ones, newest first; `before` is the dead_id of the last one seen."""
-    query = select(dead_letters).where(_chosen(cause)).order_by(dead_letters.c.dead_id.desc()).limit(limit)
+    # by ended_at, too, though it is NULL in all of them: PostgreSQL takes no IS NULL for a constant, and would sort
+    newest_first = dead_letters.c.ended_at.desc(), dead_letters.c.dead_id.desc()
+    query = select(dead_letters).where(_chosen(cause)).order_by(*newest_first).limit(limit)
     if before is not None:
         query = query.where(dead_letters.c.dead_id < before)
     rows = connection.execute(query).mappings()

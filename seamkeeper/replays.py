@@ -282,7 +282,7 @@ def _letters(connection: Connection, chosen: Chosen, after: int, limit: int) -> 
     query = query.where(*(column == value for column, value in exact.items() if value is not None))
     query = query.where(*([table.died_at >= chosen.since] if chosen.since else []))
     query = query.where(*([table.died_at <= chosen.until] if chosen.until else []))
-    rows = connection.execute(query.order_by(table.dead_id).limit(limit)).all()
+    rows = connection.execute(query.order_by(table.ended_at, table.dead_id).limit(limit)).all()
     items = [Item(row.kind, row.subject_id, "dead", row.acs_user_id, row.first_at) for row in rows]
     return items, ["letters", rows[-1].dead_id] if len(rows) == limit else None
 

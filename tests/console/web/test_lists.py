@@ -124,6 +124,7 @@ QUERIES: tuple[tuple[Any, dict[str, Any], str], ...] = (
     (journal.list_events, {"before": _BEFORE, "acs_user_id": "u1"}, "events_by_user"),
     (journal.next_tries, {"event_ids": ["e1"]}, "attempts_by_event"),
     (journal.way_of, {"event_id": "e1", "acs_user_id": "u1"}, "attempts_by_event"),
+    (dead.list_open, {"before": 7}, "dead_letters_by_time"),
     (dead.list_open, {"before": 7, "cause": "seam:5xx"}, "dead_letters_by_cause"),
     (dead.count_open, {"cause": "seam:5xx", "at_most": 10}, "dead_letters_by_cause"),
     (journal.count_since, {"since": AT}, "events_by_time"),
