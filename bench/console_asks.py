@@ -10,7 +10,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, select
 
 from bench import crowd
-from seamkeeper import clock, dead, event_filters, history, issues, journal, mirror, user_filters
+from seamkeeper import audit, clock, dead, event_filters, history, issues, journal, mirror, replays, user_filters
 from seamkeeper.database import events
 
 Query = Callable[[Connection], Any]
@@ -69,6 +69,12 @@ def lists(connection: Connection, made: crowd.Crowd) -> dict[str, Query]:
         "failed tries per minute, of a flood": _call(journal.failed_per_minute, {"since": month}),
         "tries of the hour": _call(journal.count_tries, {"since": hour}),
         "tries of a flood": _call(journal.count_tries, {"since": month}),
+        "last events of users": _call(journal.last_events, {"acs_user_ids": [f"u{number}" for number in range(50)]}),
+        "next tries of events": _call(journal.next_tries, {"event_ids": ["e1", "e2"]}),
+        "way of an event": _call(journal.way_of, {"event_id": "e1", "acs_user_id": "u1"}),
+        "audit": _call(audit.lines, {}),
+        "audit of a user": _call(audit.lines, {"kind": "user", "subject_id": "u1", "before": 1_000_000}),
+        "replays": _call(replays.list_replays, {"before": 1_000_000}),
         "dead letters, by cause": _call(dead.groups, {}),
         "dead letters": _call(dead.list_open, {}),
         "dead letters, deep": _call(dead.list_open, {"before": last_letter[0]["dead_id"] // 2 if last_letter else 1}),

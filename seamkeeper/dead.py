@@ -141,17 +141,22 @@ def list_open(
     connection: Connection, *, cause: str | None = None, before: int | None = None, limit: int = 50
 ) -> list[dict[str, Any]]:
     """The open ones, newest first; `before` is the dead_id of the last one seen."""
-    query = select(dead_letters).where(_chosen(cause)).order_by(dead_letters.c.dead_id.desc()).limit(limit)
+    # by ended_at, too, though it is NULL in all of them: PostgreSQL takes no IS NULL for a constant, and would sort
+    newest_first = dead_letters.c.ended_at.desc(), dead_letters.c.dead_id.desc()
+    query = select(dead_letters).where(_chosen(cause)).order_by(*newest_first).limit(limit)
     if before is not None:
         query = query.where(dead_letters.c.dead_id < before)
     rows = connection.execute(query).mappings()
     return [{name: plain(value) for name, value in row.items()} for row in rows]
 
 
-def count_open(connection: Connection, *, cause: str | None = None, ids: Sequence[str] = ()) -> int:
-    """How many are open, of a cause, or of these subjects."""
+def count_open(
+    connection: Connection, *, cause: str | None = None, ids: Sequence[str] = (), at_most: int | None = None
+) -> int:
+    """How many are open, of a cause, or of these subjects; counting ends at `at_most`."""
     is_one = and_(_chosen(cause), dead_letters.c.subject_id.in_(ids) if ids else true())
-    return int(connection.execute(select(func.count()).select_from(dead_letters).where(is_one)).scalar_one())
+    some = select(dead_letters.c.dead_id).where(is_one).limit(at_most).subquery()
+    return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
 
 
 def discard(connection: Connection, *, by: str, reason: str, cause: str | None = None, ids: Sequence[str] = ()) -> int:

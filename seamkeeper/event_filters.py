@@ -72,7 +72,7 @@ def count(connection: Connection, wanted: Wanted, *, at_most: int) -> int:
 
 
 def _ids(connection: Connection, wanted: Wanted, before: Place | None) -> Select[Any]:
-    named = _named(connection, wanted.search)
+    named = found_named(connection, wanted.search)
     filters = _filters(wanted)
     is_sqlite = connection.dialect.name == "sqlite"
     if named is None:
@@ -157,7 +157,7 @@ def _fewest(connection: Connection, filters: dict[str, Any], between: ColumnElem
     return min(zip(found, range(len(names)), names, strict=True))[2]
 
 
-def _named(connection: Connection, search: str | None) -> ColumnElement[bool] | None:
+def found_named(connection: Connection, search: str | None) -> ColumnElement[bool] | None:
     """The events that a search names: at most a handful of ids, or those of some users."""
     if search is None:
         return None

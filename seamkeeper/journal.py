@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -173,11 +173,11 @@ def begin_attempt(
 
 def end_attempt(
     connection: Connection, attempt_id: int, outcome: str, *, reason: str | None = None, cause: str | None = None,
-    request_id: str | None = None, next_at: datetime | None = None,
+    request_id: str | None = None, next_at: datetime | None = None, calls: Sequence[Mapping[str, Any]] = (),
 ) -> None:  # fmt: skip
-    """How the try ended: `ok`, `retry` or `postponed` (with the time of the next) or `dead`."""
+    """How the try ended: `ok`, `retry` or `postponed` (with the time of the next) or `dead`; what it asked of Seam."""
     values = {"outcome": outcome, "reason": reason, "cause": cause, "seam_request_id": request_id, "next_at": next_at,
-              "ended_at": clock.now()}  # fmt: skip
+              "ended_at": clock.now(), "calls": [dict(call) for call in calls] or None}  # fmt: skip
     connection.execute(update(attempts).where(attempts.c.attempt_id == attempt_id).values(values))
 
 
@@ -237,8 +237,48 @@ def attempts_of(
     """The tries of one event, or the reconciles of one user, oldest first; of very many the newest."""
     wanted = attempts.c.event_id == event_id if event_id else attempts.c.acs_user_id == acs_user_id
     rows = connection.execute(select(attempts).where(wanted).order_by(attempts.c.attempt_id.desc()).limit(limit))
-    names = ("job", "job_id", "outcome", "reason", "cause", "seam_request_id", "started_at", "ended_at", "next_at")
+    names = (
+        "job",
+        "job_id",
+        "outcome",
+        "reason",
+        "cause",
+        "seam_request_id",
+        "started_at",
+        "ended_at",
+        "next_at",
+        "calls",
+    )
     return [{name: plain(row[name]) for name in names} for row in reversed(rows.mappings().all())]
+
+
+def way_of(connection: Connection, event_id: str, acs_user_id: str | None, *, limit: int = 100) -> list[dict[str, Any]]:
+    """The tries that an event took, oldest first: its own, and the reconciles of its user that followed one of them,
+    until the user was settled. Of very many the first."""
+    is_own = attempts.c.event_id == event_id
+    own = list(
+        connection.execute(select(attempts).where(is_own).order_by(attempts.c.attempt_id).limit(limit)).mappings()
+    )
+    if not own or acs_user_id is None:
+        return [_as_json(row) for row in own]
+    is_later = (attempts.c.acs_user_id == acs_user_id) & (attempts.c.attempt_id > own[0]["attempt_id"])
+    later = connection.execute(select(attempts).where(is_later).order_by(attempts.c.attempt_id).limit(limit)).mappings()
+    reconciles = [row for row in later if row["job"] == "reconcile_user" and row["event_id"] != event_id]
+    found, is_open = [], False
+    for row in sorted([*own, *reconciles], key=lambda row: int(row["attempt_id"])):
+        is_its_own = row["event_id"] == event_id
+        if is_its_own or is_open:
+            found.append(_as_json(row))
+            is_open = is_its_own or row["outcome"] not in ("ok", "dead")
+    return found
+
+
+def next_tries(connection: Connection, event_ids: Sequence[str]) -> dict[str, str]:
+    """event_id -> when its next try is due, for the events of one page that are tried again."""
+    query = select(attempts.c.event_id, func.max(attempts.c.next_at).label("next_at"))
+    query = query.where(attempts.c.event_id.in_(event_ids), attempts.c.next_at.is_not(None))
+    rows = connection.execute(query.group_by(attempts.c.event_id))
+    return {row.event_id: plain(row.next_at) for row in rows}
 
 
 def settled_after(connection: Connection, at: datetime, *, limit: int = 200) -> list[dict[str, Any]]:

@@ -7,15 +7,17 @@ steps, so it goes on without whoever started it, and the row is the audit of who
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, insert, literal, select, tuple_, update
+from sqlalchemy import Connection, and_, insert, literal, select, text, tuple_, update
 
-from seamkeeper import clock
-from seamkeeper.database import dead_letters, events, plain, replays
+from seamkeeper import clock, journal
+from seamkeeper.accept import event_job
+from seamkeeper.database import acs_users, dead_letters, events, plain, replays
+from seamkeeper.event_filters import WEBHOOK, found_named
 from seamkeeper.requeue import FORGOTTEN, IDLE, WAITING, Requeue
 from seamkeeper.rqjob import job_id_for
 
@@ -24,17 +26,18 @@ PAGE = 500
 
 IS_WAITING = "waiting or running already"
 UNREADABLE = "cannot be read as an event"
-UNKNOWN = "neither a known event nor a dead user or job"
+UNKNOWN = "neither a known event or user, nor a dead job"
 IS_FORGOTTEN = "RQ has forgotten the job"
-BEYOND = "beyond --max"
+BEYOND = "beyond the limit"
 
 Place = list[Any]  # ["events", time, event_id], ["letters", dead_id] or ["ids", how many]
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What shall be replayed: ids (of events, dead users, dead jobs), or all events that fit; with the status `dead`
-    and no type also dead users and jobs. `until` is always set: a replay must not chase what comes meanwhile."""
+    """What shall be replayed: ids (of events, users, dead jobs), or all events that fit; with the status `dead` and
+    nothing that only events have also dead users and jobs. `until` is always set: a replay must not chase what comes
+    meanwhile. A user is read at Seam, and repaired where they drifted. The filters of events: `event_filters`."""
 
     ids: tuple[str, ...] = ()
     status: str | None = None
@@ -44,6 +47,16 @@ class Chosen:
     until: datetime | None = None
     cause: str | None = None
     at_most: int | None = None
+    acs_system_id: str | None = None
+    source: str | None = None
+    search: str | None = None
+    tries_at_least: int | None = None
+
+    @property
+    def takes_letters(self) -> bool:
+        """Dead users and jobs are meant, too."""
+        of_events = self.event_type, self.acs_system_id, self.source, self.search, self.tries_at_least
+        return self.status == "dead" and not any(of_events)
 
     def as_json(self) -> dict[str, Any]:
         """As the table keeps it: what was said, and nothing else."""
@@ -59,12 +72,14 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing that was chosen: an `event`, a dead `user` or `job`; `unknown` for an id that is none of them."""
+    """One thing that was chosen: an `event`, a `user`, a dead `job`; `unknown` for an id that is none of them. `at` is
+    when it came, or died."""
 
     kind: str
     subject_id: str
     status: str = ""
     acs_user_id: str | None = None
+    at: datetime | None = None
 
     @property
     def job_id(self) -> str:
@@ -74,20 +89,28 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a replay would do. The users are read once each at least, and once for each event at most."""
+    """What a replay would do. The users are read once each at least, and once for each event at most. `kinds`: how many
+    events, users, jobs of those that can be. `is_whole`: all that match were looked at."""
 
     matched: int
     eligible: int
     why_not: Mapping[str, int]
     users: int
     reads_at_most: int
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    oldest_at: datetime | None = None
+    is_whole: bool = True
 
 
-def plan(connection: Connection, requeue: Requeue, chosen: Chosen) -> Plan:
-    """Counts; nothing is written."""
+def plan(connection: Connection, requeue: Requeue, chosen: Chosen, *, look_at: int | None = None) -> Plan:
+    """Counts; nothing is written. Looks at no more than about `look_at` of them, the oldest."""
     matched = eligible = reads = 0
-    why_not, users = Counter[str](), set[str]()
+    why_not, users, kinds = Counter[str](), set[str](), Counter[str]()
+    oldest_at, is_whole = None, True
     for items in _pages(connection, chosen):
+        if look_at is not None and items and matched >= look_at:
+            is_whole = False
+            break
         matched += len(items)
         for item, obstacle in zip(items, obstacles(requeue, items), strict=True):
             if obstacle is None and chosen.at_most is not None and eligible >= chosen.at_most:
@@ -96,10 +119,12 @@ def plan(connection: Connection, requeue: Requeue, chosen: Chosen) -> Plan:
                 why_not[obstacle] += 1
                 continue
             eligible += 1
+            kinds[item.kind] += 1
+            oldest_at = min(filter(None, (oldest_at, item.at)), default=None)
             if item.acs_user_id:
                 users.add(item.acs_user_id)
                 reads += 1
-    return Plan(matched, eligible, dict(why_not), len(users), reads)
+    return Plan(matched, eligible, dict(why_not), len(users), reads, dict(kinds), oldest_at, is_whole)
 
 
 def obstacles(requeue: Requeue, items: list[Item]) -> list[str | None]:
@@ -128,7 +153,7 @@ def page(
         return _named(connection, ids), ["ids", at + len(ids)] if at + len(ids) < len(chosen.ids) else None
     if place is None or place[0] == "events":
         items, place = _events(connection, chosen, place, limit)
-        if place is None and chosen.status == "dead" and not chosen.event_type:
+        if place is None and chosen.takes_letters:
             place = ["letters", 0]
         return items, place
     return _letters(connection, chosen, place[1], limit)
@@ -188,6 +213,17 @@ def list_replays(connection: Connection, *, before: int | None = None, limit: in
     return [{name: plain(value) for name, value in row.items()} for row in connection.execute(query).mappings()]
 
 
+def again(connection: Connection, requeue: Requeue, event_ids: Sequence[str]) -> int:
+    """Makes of these events their ordinary jobs again, from the body as it came; gives how many: those that wait or run
+    already are left alone."""
+    jobs = [
+        event_job(each["event_id"], each["event_type"], each["body"], received_at=each["received_at"], source="replay",
+                  delivery=each["delivery_id"] or "")
+        for each in journal.bodies(connection, event_ids)
+    ]  # fmt: skip
+    return sum(answer == IDLE for answer in requeue.events(jobs))
+
+
 def until_now(chosen: Chosen) -> Chosen:
     """With an end: this moment, unless an earlier one was said."""
     return chosen if chosen.until else replace(chosen, until=clock.now())
@@ -211,21 +247,27 @@ def _pages(connection: Connection, chosen: Chosen) -> Iterator[list[Item]]:
 def _events(connection: Connection, chosen: Chosen, place: Place | None, limit: int) -> tuple[list[Item], Place | None]:
     table = events.c
     query = select(table.event_id, table.received_at, table.status, table.acs_user_id).where(*_wanted(chosen))
+    if (named := found_named(connection, chosen.search)) is not None:
+        query = query.where(named)
     if place is not None:
         after = literal(clock.parse(place[1]), table.received_at.type), literal(place[2], table.event_id.type)
         query = query.where(tuple_(table.received_at, table.event_id) > tuple_(*after))
     rows = connection.execute(query.order_by(table.received_at, table.event_id).limit(limit)).all()
-    items = [Item("event", row.event_id, row.status, row.acs_user_id) for row in rows]
+    items = [Item("event", row.event_id, row.status, row.acs_user_id, row.received_at) for row in rows]
     return items, ["events", clock.iso(rows[-1].received_at), rows[-1].event_id] if len(rows) == limit else None
 
 
-def _wanted(chosen: Chosen) -> list[ColumnElement[bool]]:
+def _wanted(chosen: Chosen) -> list[Any]:
     table = events.c
     exact = {
         table.status: chosen.status, table.event_type: chosen.event_type, table.acs_user_id: chosen.acs_user_id,
-        table.cause: chosen.cause,
+        table.cause: chosen.cause, table.acs_system_id: chosen.acs_system_id, table.source: chosen.source,
     }  # fmt: skip
-    found = [column == value for column, value in exact.items() if value is not None]
+    found: list[Any] = [column == value for column, value in exact.items() if value is not None]
+    # The words of the partial indexes, letter by letter: that is how a planner knows them.
+    found += [text("source <> 'webhook'")] if chosen.source not in (None, WEBHOOK) else []
+    if chosen.tries_at_least is not None and chosen.tries_at_least > 1:
+        found += [text("tries >= 2"), table.tries >= chosen.tries_at_least]
     found += [table.received_at >= chosen.since] if chosen.since else []
     found += [table.received_at <= chosen.until] if chosen.until else []
     return found
@@ -233,26 +275,29 @@ def _wanted(chosen: Chosen) -> list[ColumnElement[bool]]:
 
 def _letters(connection: Connection, chosen: Chosen, after: int, limit: int) -> tuple[list[Item], Place | None]:
     table = dead_letters.c
-    query = select(table.dead_id, table.kind, table.subject_id, table.acs_user_id).where(
+    query = select(table.dead_id, table.kind, table.subject_id, table.acs_user_id, table.first_at).where(
         table.ended_at.is_(None), table.dead_id > after, table.kind != "event"
     )
     exact = {table.acs_user_id: chosen.acs_user_id, table.cause: chosen.cause}
     query = query.where(*(column == value for column, value in exact.items() if value is not None))
     query = query.where(*([table.died_at >= chosen.since] if chosen.since else []))
     query = query.where(*([table.died_at <= chosen.until] if chosen.until else []))
-    rows = connection.execute(query.order_by(table.dead_id).limit(limit)).all()
-    items = [Item(row.kind, row.subject_id, "dead", row.acs_user_id) for row in rows]
+    rows = connection.execute(query.order_by(table.ended_at, table.dead_id).limit(limit)).all()
+    items = [Item(row.kind, row.subject_id, "dead", row.acs_user_id, row.first_at) for row in rows]
     return items, ["letters", rows[-1].dead_id] if len(rows) == limit else None
 
 
 def _named(connection: Connection, ids: tuple[str, ...]) -> list[Item]:
-    columns = events.c.event_id, events.c.status, events.c.acs_user_id
+    columns = events.c.event_id, events.c.status, events.c.acs_user_id, events.c.received_at
     of_events = connection.execute(select(*columns).where(events.c.event_id.in_(ids)))
-    found = {name: Item("event", name, status, acs_user_id) for name, status, acs_user_id in of_events}
+    found = {name: Item("event", name, status, acs_user_id, at) for name, status, acs_user_id, at in of_events}
     table = dead_letters.c
     is_dead = and_(table.kind.in_(("user", "job")), table.subject_id.in_(ids), table.ended_at.is_(None))
     for kind, name, acs_user_id in connection.execute(
         select(table.kind, table.subject_id, table.acs_user_id).where(is_dead)
     ):
         found.setdefault(name, Item(kind, name, "dead", acs_user_id))
+    people = connection.execute(select(acs_users.c.acs_user_id).where(acs_users.c.acs_user_id.in_(ids))).scalars()
+    for name in people:
+        found.setdefault(name, Item("user", name, "", name))
     return [found.get(name, Item("unknown", name)) for name in ids]

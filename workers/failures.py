@@ -8,7 +8,7 @@ import random
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
@@ -22,7 +22,7 @@ from seamkeeper import clock, dead, journal, logs
 from seamkeeper.dead import Failure, Subject
 from seamkeeper.errors import Permanent, Postponed, SeamkeeperError, Temporary
 from seamkeeper.rqjob import jittered
-from workers import letters, notices
+from workers import calls, letters, notices
 from workers.tools import Tools
 
 _SOON = timedelta(seconds=30)  # for what was postponed without a word about until when
@@ -50,6 +50,7 @@ class Try:
     is_over: bool = False  # it succeeded, or nothing else will be tried
     number: int | None = None  # of its line
     not_begun: SQLAlchemyError | None = None
+    calls: list[calls.Call] = field(default_factory=list)  # what it asked of Seam
 
     def check(self) -> None:
         """Raises, inside of the try, what kept its line from being written: without a database there is nothing to
@@ -79,7 +80,8 @@ def attempt(
     ) if is_lettered else None  # fmt: skip
     tried = _begin(tools, log, job_id=job_id, job=name, event_id=event_id, acs_user_id=acs_user_id)
     try:
-        yield tried
+        with calls.noted() as tried.calls:
+            yield tried
     except Exception as error:
         tried.fate = fate = judge(error) if judge else by_rq(tools, error)
         tried.is_over, failure = fate.outcome == "dead", failure_of(error)
@@ -205,7 +207,7 @@ def _end(
             if tried.number is not None:
                 request_id = failure.request_id if failure else None
                 journal.end_attempt(connection, tried.number, outcome, reason=reason, cause=cause,
-                                    request_id=request_id, next_at=next_at)  # fmt: skip
+                                    request_id=request_id, next_at=next_at, calls=tried.calls)  # fmt: skip
             if event_id:
                 status = "dead" if outcome == "dead" else "retrying"
                 is_try = outcome != "postponed"

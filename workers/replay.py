@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from seamkeeper import database, journal, logs, replays
-from seamkeeper.accept import event_job
+from seamkeeper import database, logs, replays
 from seamkeeper.queues import EVENTS
 from seamkeeper.replays import Chosen, Item, Place
 from seamkeeper.requeue import IDLE, Requeue
@@ -98,10 +97,4 @@ def _replay(tools: Tools, requeue: Requeue, items: list[Item], *, why: str) -> i
 
 def _events(tools: Tools, requeue: Requeue, event_ids: list[str]) -> int:
     with database.reading(tools.engine) as connection:
-        stored = journal.bodies(connection, event_ids)
-    jobs = [
-        event_job(each["event_id"], each["event_type"], each["body"], received_at=each["received_at"], source="replay",
-                  delivery=each["delivery_id"] or "")
-        for each in stored
-    ]  # fmt: skip
-    return sum(answer == IDLE for answer in requeue.events(jobs))
+        return replays.again(connection, requeue, event_ids)

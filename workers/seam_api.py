@@ -29,6 +29,7 @@ from seamkeeper.errors import Parked, Permanent, Postponed, Temporary
 from seamkeeper.histograms import observed
 from seamkeeper.queues import RESYNC
 from seamkeeper.settings import Settings
+from workers import calls
 from workers.budget import Budget
 from workers.circuit import Circuits
 from workers.concurrent.deadline import remaining
@@ -226,7 +227,10 @@ class SeamApi:
         except (SeamError, httpx.HTTPError, ValueError) as error:
             raise translate(what, error, self._heard(), was_cut_short=wait < usual) from error
         finally:
-            self._note(what, path, acs_system_id, time.monotonic() - started, waited)
+            took = time.monotonic() - started
+            heard = self._heard()
+            calls.note(method, path, status=heard.status, took=took, request_id=heard.request_id)
+            self._note(what, path, acs_system_id, took, waited)
         if not isinstance(answer, dict):
             raise Temporary(f"{what}: {self._heard().status} whose body is not the API's own JSON (a proxy's page?)")
         return answer

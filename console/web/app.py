@@ -14,7 +14,20 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from console.web import event_pages, health, metrics, overview, preferences, queue_pages, settings_page, user_pages
+from console.web import (
+    dead_pages,
+    event_pages,
+    health,
+    live,
+    metrics,
+    one_event,
+    overview,
+    preferences,
+    queue_pages,
+    replay_pages,
+    settings_page,
+    user_pages,
+)
 from console.web.access import Access, needs_login
 from console.web.csrf import OwnPagesOnly
 from console.web.guard import HEADERS, KnownHosts, SecurityHeaders
@@ -26,6 +39,10 @@ from seamkeeper.settings import Settings
 routes = [
     *overview.routes,
     *event_pages.routes,
+    *one_event.routes,
+    *dead_pages.routes,
+    *replay_pages.routes,
+    *live.routes,
     *user_pages.routes,
     *queue_pages.routes,
     *settings_page.routes,
@@ -48,7 +65,7 @@ def create_app(settings: Settings, *, names: tuple[str, ...] = ()) -> Starlette:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         console = await run_in_threadpool(open_console, settings)
-        yield {"console": console}
+        yield {"console": console, "live": live.Tail(console)}
         await run_in_threadpool(close_console, console)
 
     return Starlette(

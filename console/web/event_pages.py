@@ -1,124 +1,157 @@
-"""Events: the list, one event, and those that are dead."""
+"""Events: the list with its filters, what was rejected at the door, and the export."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from redis import Redis
-from starlette.exceptions import HTTPException
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from console.web import asked, work
+from console.web import asked, event_filter, masking
+from console.web.people import person_of
 from console.web.rendering import page
 from console.web.state import Console, console_of, part
-from seamkeeper import journal, mirror
-from seamkeeper.errors import UnreadableEvent
-from seamkeeper.events import read_event
-from seamkeeper.queues import HANDLE_EVENT
-from seamkeeper.rqjob import job_id_for
+from seamkeeper import clock, journal, mirror
+from seamkeeper.event_filters import Place, Wanted
+from seamkeeper.queues import Keys
+
+STATUSES = ("running", "retrying", "dead", "done", "ignored", "quarantined")
+COUNTED = ("", "retrying", "dead", "ignored", "quarantined")  # "" is any; of the others nobody asks how many
+MOST_COUNTED = 1000
+MOST_EXPORTED = 10_000
+_PIECE = 500  # events that an export reads at once
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One page of events, the names of their users, and the place where the next page begins."""
+    """One page of events, the names of their users, when the next tries are due, and where the next page begins."""
 
     events: list[dict[str, Any]]
     names: dict[str, str]
+    due: dict[str, str]
     next_place: str | None
 
 
 def events(request: Request) -> Response:
     """GET /events"""
-    chosen, before = asked.filters(request, "status", "type", "user"), asked.place(request)
-    listed = part(lambda: _listed(console_of(request), chosen, before))
+    chosen, before = event_filter.chosen(request), asked.place(request)
+    wanted, console = event_filter.wanted(chosen), console_of(request)
+    listed = part(lambda: _listed(console, wanted, before))
+    counts = part(lambda: _counts(console, wanted))
     return page(
         request,
         "events.html",
         listed=listed,
+        counts=counts,
         chosen=chosen,
-        statuses=journal.STATUSES,
+        replay_query=event_filter.for_replay(chosen),
+        statuses=STATUSES,
+        spans=event_filter.SPANS,
+        sources=event_filter.SOURCES,
+        types=event_filter.TYPES,
+        most=MOST_COUNTED,
+        most_exported=MOST_EXPORTED,
+        tries_at_most=len(console.settings.retry_delays) + 1,
+        kept_days=console.settings.keep_events.days,
         is_later_page=before is not None,
         can_be_live=before is None,
     )
 
 
-def dead(request: Request) -> Response:
-    """GET /dead"""
-    before, redis = asked.place(request), console_of(request).redis
-    listed = part(lambda: _listed(console_of(request), {"status": "dead"}, before))
-    queues = part(lambda: [queue for queue in work.queue_states(redis) if queue.counts["failed"]])
-    return page(request, "dead.html", listed=listed, queues=queues, is_later_page=before is not None)
+def rejected(request: Request) -> Response:
+    """GET /events/rejected: what the door refused; no bodies are kept of these."""
+    return page(request, "rejected.html", lines=part(lambda: _rejected(console_of(request))))
 
 
-def event(request: Request) -> Response:
-    """GET /events/{event_id}"""
-    event_id = asked.name_in_path(request, "event_id")
-    console = console_of(request)
-    found = part(lambda: _find(console, event_id))
-    if found.problem is None and found.value is None:
-        raise HTTPException(404, "No such event is kept. Events are removed 30 days after they were received.")
-    job = part(lambda: work.find_job(console.redis, job_id_for(event_id)))
-    name = part(lambda: _name(console, found.value))
-    # A Redis that is down hides only the job of this page: the event itself was read.
-    return page(
-        request, "event.html", event_id=event_id, found=found, job=job.value, job_problem=job.problem, name=name.value
-    )
+def export(request: Request) -> Response:
+    """GET /events/export: what fits the filter, or these ids, as one JSON object a line, the newest first."""
+    wanted, ids = event_filter.wanted(event_filter.chosen(request)), request.query_params.getlist("id")
+    is_masked = not person_of(request).sees_names
+    lines = _lines(console_of(request), wanted, [asked.readable(each) for each in ids][:MOST_EXPORTED], is_masked)
+    headers = {"content-disposition": 'attachment; filename="events.ndjson"'}
+    return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
 
 
-def _listed(console: Console, chosen: dict[str, str], before: Any) -> Listed:
+def _listed(console: Console, wanted: Wanted, before: Place | None) -> Listed:
     with console.reading() as connection:
-        rows = journal.list_events(
-            connection,
-            status=chosen.get("status"),
-            event_type=chosen.get("type"),
-            acs_user_id=chosen.get("user"),
-            before=before,
-            limit=asked.PAGE + 1,  # one more than is shown tells whether there is a next page
-        )
+        # one more than is shown tells whether there is a next page
+        asked_for = event_filter.keywords(wanted)
+        rows = journal.list_events(connection, **asked_for, before=before, limit=asked.PAGE + 1)
         shown = rows[: asked.PAGE]
         names = mirror.display_names(connection, [row["acs_user_id"] for row in shown if row["acs_user_id"]])
-    return Listed(shown, names, asked.place_after(shown[-1]) if len(rows) > asked.PAGE else None)
+        due = journal.next_tries(connection, [row["event_id"] for row in shown if row["status"] == "retrying"])
+    return Listed(shown, names, due, asked.place_after(shown[-1]) if len(rows) > asked.PAGE else None)
 
 
-def _find(console: Console, event_id: str) -> dict[str, Any] | None:
+def _counts(console: Console, wanted: Wanted) -> dict[str, int]:
+    """Status -> how many there are of what else is wanted, "" for any; counting ends early."""
+    others = event_filter.keywords(wanted)
     with console.reading() as connection:
-        found = journal.find_event(connection, event_id)
-    return found or _still_queued(console.redis, event_id)
+        return {
+            status: journal.count_events(
+                connection, Wanted(**others | {"status": status or None}), at_most=MOST_COUNTED + 1
+            )
+            for status in dict.fromkeys((*COUNTED, wanted.status or ""))
+        }
 
 
-def _still_queued(redis: Redis, event_id: str) -> dict[str, Any] | None:
-    """An accepted event whose job no worker has begun: the journal has no row yet, RQ has the body."""
-    job = work.find_job(redis, job_id_for(event_id))
-    if job is None or job.job.function != HANDLE_EVENT:
-        return None
-    body = str(job.arguments.get("body", ""))
+def _rejected(console: Console) -> list[dict[str, Any]]:
+    lines = console.redis.lrange(Keys(console.settings.redis_key_prefix).rejected(), 0, -1)
+    return [json.loads(line) for line in lines]
+
+
+def _lines(console: Console, wanted: Wanted, ids: list[str], is_masked: bool) -> Iterator[str]:
     try:
-        event = read_event(body)
-    except UnreadableEvent:
-        return None
-    return {
-        "event_id": event.event_id, "event_type": event.event_type, "workspace_id": event.workspace_id,
-        "acs_user_id": event.subject("acs_user_id"), "acs_system_id": event.subject("acs_system_id"),
-        "connected_account_id": event.subject("connected_account_id"), "status": "queued", "reason": None,
-        "source": job.arguments.get("source"), "delivery_id": job.arguments.get("delivery_id"),
-        "occurred_at": event.occurred_at, "received_at": job.arguments.get("received_at") or job.job.created_at,
-        "settled_at": None, "body": body, "attempts": [],
-    }  # fmt: skip
+        for rows in _found(console, wanted, ids):
+            for row in rows:
+                yield json.dumps(_masked(row) if is_masked else row, ensure_ascii=True) + "\n"
+    except SQLAlchemyError:
+        yield json.dumps({"error": "The database did not answer; this is not all."}) + "\n"
 
 
-def _name(console: Console, found: dict[str, Any] | None) -> str | None:
-    acs_user_id = found["acs_user_id"] if found else None
-    if not acs_user_id:
-        return None
-    with console.reading() as connection:
-        return mirror.display_names(connection, [acs_user_id]).get(acs_user_id)
+def _found(console: Console, wanted: Wanted, ids: list[str]) -> Iterator[list[dict[str, Any]]]:
+    """A connection for each piece: whoever downloads may be slow."""
+    if ids:
+        for start in range(0, len(ids), _PIECE):
+            with console.reading() as connection:
+                yield [found for each in ids[start : start + _PIECE] if (found := journal.find_event(connection, each))]
+        return
+    before, number = None, 0
+    while number < MOST_EXPORTED:
+        with console.reading() as connection:
+            rows = journal.list_events(connection, **event_filter.keywords(wanted), before=before, limit=_PIECE)
+            bodies = {each["event_id"]: each["body"] for each in journal.bodies(connection, _ids(rows))}
+        yield [{**row, "body": bodies.get(row["event_id"])} for row in rows]
+        if len(rows) < _PIECE:
+            return
+        number, before = number + len(rows), _place(rows[-1])
+
+
+def _ids(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["event_id"] for row in rows]
+
+
+def _place(row: Mapping[str, Any]) -> tuple[datetime, str]:
+    return clock.parse(row["received_at"]), str(row["event_id"])
+
+
+def _masked(row: dict[str, Any]) -> dict[str, Any]:
+    """As a viewer sees it: the body as what it says, without who."""
+    found = row | {"body": masking.masked_json(row["body"]) if row.get("body") else None}
+    found["reason"] = masking.masked_text(row["reason"]) if row["reason"] else None
+    for each in found.get("attempts", []):
+        each["reason"] = masking.masked_text(each["reason"]) if each["reason"] else None
+    return found
 
 
 routes = [
     Route("/events", events, methods=["GET"]),
-    Route("/events/{event_id:path}", event, methods=["GET"]),  # an id may hold a slash
-    Route("/dead", dead, methods=["GET"]),
+    Route("/events/rejected", rejected, methods=["GET"]),
+    Route("/events/export", export, methods=["GET"]),
 ]

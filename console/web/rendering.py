@@ -15,7 +15,7 @@ from console.web import masking, toast, words
 from console.web.people import Person
 from console.web.preferences import TIMES, times_of
 from console.web.state import Part, console_of, part
-from seamkeeper import clock, journal
+from seamkeeper import clock, dead
 from seamkeeper.settings import Settings
 
 FOLDER = Path(__file__).parent
@@ -89,7 +89,7 @@ def _workspace(request: Request) -> dict[str, Any]:
 def _dead_count(request: Request) -> int | None:
     def count() -> int:
         with console_of(request).reading() as connection:
-            return journal.count_with(connection, "dead")
+            return dead.count_open(connection, at_most=1000)
 
     return part(count).value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Generic, TypedDict, TypeVar, cast
+from typing import Any, Generic, TypedDict, TypeVar, cast
 
 from redis import Redis, RedisError
 from redis.backoff import NoBackoff
@@ -40,6 +40,7 @@ class State(TypedDict):
     """What the lifespan gives to each request."""
 
     console: Console
+    live: Any  # live.Tail: who looks at what is new
 
 
 @dataclass(frozen=True, slots=True)

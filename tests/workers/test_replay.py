@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from redis import Redis
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.event import listen, remove
 
 from seamkeeper import clock, database, dead, journal, replays
@@ -211,6 +211,49 @@ def replay_job(name: str, arguments: dict[str, Any]) -> Any:
     return Job(name, "workers.jobs.resync_system", arguments, name)
 
 
+def test_users_who_are_not_dead_are_read_afresh(floor: Floor, redis: Redis, sim: Running) -> None:
+    """By their ids, as a person chooses them in the list of users: read at Seam, repaired where they drifted."""
+    people = [sim.world.add_user(full_name="Jack Doe") for _ in range(2)]
+    for acs_user_id in people:
+        floor.happened("acs_user.created", acs_user_id)
+    floor.want(people[0], full_name="Jane Roe")
+    before = [floor.user(acs_user_id)["read_at"] for acs_user_id in people]
+
+    found = plan_of(floor, Chosen(ids=(*people, "nobody")))
+    begin(floor, Chosen(ids=(*people, "nobody")))
+    floor.work()
+
+    assert (found.eligible, dict(found.kinds), found.users, found.why_not) == (2, {"user": 2}, 2, {UNKNOWN: 1})
+    assert sim.world.user(people[0])["full_name"] == "Jane Roe"
+    assert all(floor.user(each)["read_at"] > at for each, at in zip(people, before, strict=True))
+
+
+def test_all_filters_of_the_list_choose(floor: Floor) -> None:
+    """Source, access system, tries, and a search; the plan says how old the oldest is, and where it stopped looking."""
+    names = keep(floor, ["u1", "u2"], 1200)
+    with floor.engine.begin() as connection:
+        table = events.c
+        connection.execute(update(events).where(table.event_id == names[3]).values(source="backfill", tries=3))
+        connection.execute(update(events).where(table.event_id == names[5]).values(acs_system_id="s9"))
+
+    counts = [
+        plan_of(floor, chosen).matched
+        for chosen in (
+            Chosen(source="backfill"), Chosen(source="webhook"), Chosen(tries_at_least=2), Chosen(tries_at_least=4),
+            Chosen(acs_system_id="s9"), Chosen(search=names[7]), Chosen(search="u1"), Chosen(search=f"msg_{names[8]}"),
+            Chosen(status="dead", source="backfill"),
+        )
+    ]  # fmt: skip
+    with database.reading(floor.engine) as connection:
+        some = replays.plan(connection, Requeue(floor.tools.queues), Chosen(status="done"), look_at=1000)
+        whole = replays.plan(connection, Requeue(floor.tools.queues), Chosen(status="done"), look_at=1200)
+        [oldest] = journal.list_events(connection, search=names[0])
+
+    assert counts == [1, 1199, 1, 0, 1, 1, 600, 1, 0]
+    assert (some.matched, some.is_whole, whole.matched, whole.is_whole) == (1000, False, 1200, True)
+    assert some.oldest_at == clock.parse(oldest["received_at"])
+
+
 def test_an_event_that_waits_is_passed_over(floor: Floor, redis: Redis) -> None:
     """Never two jobs of one event; asked for twice is queued once."""
     names = keep(floor, ["u1"], 3)
@@ -288,6 +331,8 @@ def test_two_steps_at_once_are_one(floor: Floor, redis: Redis) -> None:
 FILTERS = [
     Chosen(status="dead"), Chosen(status="dead", cause="x"), Chosen(event_type="acs_user.created"),
     Chosen(acs_user_id="u1"), Chosen(since=clock.now() - timedelta(days=1)), Chosen(ids=("e000001", "e000002")),
+    Chosen(acs_system_id="none"), Chosen(source="backfill"), Chosen(tries_at_least=2), Chosen(search="e000001"),
+    Chosen(search="Jack"),
 ]  # fmt: skip
 
 

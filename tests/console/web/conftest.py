@@ -15,8 +15,9 @@ from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from console.web.app import create_app
-from seamkeeper import clock, database, desired, history, issues, journal, migrations, mirror
+from seamkeeper import clock, database, dead, desired, history, issues, journal, migrations, mirror
 from seamkeeper.accept import ACCEPT, accept_call, event_job
+from seamkeeper.dead import Failure, Subject
 from seamkeeper.events import read_event
 from seamkeeper.journal import Arrival
 from seamkeeper.mirror import Verdict
@@ -81,7 +82,14 @@ def payload(event_id: str, event_type: str = "acs_user.created", acs_user_id: st
 
 
 def keep_event(
-    engine: Engine, event_id: str, *, status: str = "done", reason: str | None = None, at: datetime = AT, **about: Any
+    engine: Engine,
+    event_id: str,
+    *,
+    status: str = "done",
+    reason: str | None = None,
+    at: datetime = AT,
+    cause: str = "seam:400:invalid_input",
+    **about: Any,
 ) -> None:
     """One event in the journal, with one attempt."""
     body = payload(event_id, **about)
@@ -90,7 +98,11 @@ def keep_event(
         attempt = journal.begin_attempt(connection, job_id=event_id, job="handle_event", event_id=event_id)
         outcome = {"dead": "dead", "retrying": "retry"}.get(status, "ok")
         journal.end_attempt(connection, attempt, outcome, reason=reason, next_at=at + timedelta(hours=1))
-        journal.settle(connection, event_id, status, reason=reason)
+        journal.settle(connection, event_id, status, reason=reason, cause=cause if reason else None)
+        if status == "dead":
+            subject = Subject("event", event_id, "handle_event", about.get("event_type", "acs_user.created"),
+                              about.get("acs_user_id", "u1"))  # fmt: skip
+            dead.write(connection, subject, Failure(reason or "refused", cause), tries=8)
 
 
 def keep_user(

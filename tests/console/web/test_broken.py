@@ -26,7 +26,10 @@ def no_database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     }[str(request.param)]
 
 
-@pytest.mark.parametrize("path", ["/", "/queues", "/queues/events/failed", "/jobs/e1", "/dead", "/settings"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/queues", "/queues/events/failed", "/jobs/e1", "/dead", "/settings", "/events/rejected"],
+)
 def test_redis_is_down(sqlite_settings: Settings, open_site: Open, path: str) -> None:
     """Every page that needs it says so, and has its frame."""
     with open_site(replace(sqlite_settings, redis_url=NO_REDIS)) as site:
@@ -50,7 +53,19 @@ def test_events_are_read_without_redis(settings: Settings, open_site: Open, engi
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/events?status=dead&type=a.b", "/events/e1", "/users?search=jack", "/users/u1", "/dead"]
+    "path",
+    [
+        "/",
+        "/events?status=dead&type=a.b",
+        "/events/e1",
+        "/users?search=jack",
+        "/users/u1",
+        "/dead",
+        "/replays",
+        "/replays/1",
+        "/replay?status=dead",
+        "/dead/discard?cause=x",
+    ],
 )
 def test_the_database_is_down(redis_url: str, no_database: str, open_site: Open, path: str) -> None:
     """The driver's words, no statement, no password; the filter is still in the form and in the link."""

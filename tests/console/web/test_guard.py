@@ -17,7 +17,8 @@ from tests.console.web.conftest import Open, accept, keep_event, keep_user, queu
 HOSTILE = "\"'><script>alert(1)</script><img/src=x>{{7*7}}"
 PATHS = (
     "/", "/events", "/events/none", "/users", "/users/none", "/queues", "/queues/events/failed", "/jobs/none", "/dead",
-    "/settings", "/metrics", "/livez", "/readyz", "/static/console.css", "/static/none", "/nope",
+    "/settings", "/events/rejected", "/events/export", "/metrics",
+    "/livez", "/readyz", "/static/console.css", "/static/none", "/nope",
 )  # fmt: skip
 
 

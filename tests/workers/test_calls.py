@@ -1,0 +1,65 @@
+"""What a try asked of Seam stands in its line: method, path, status, time, request id; no value."""
+
+from __future__ import annotations
+
+import json
+
+from seamkeeper import database, journal
+from simulator.serve import Running
+from tests.workers.conftest import Floor
+from workers import calls
+
+
+def test_each_try_keeps_its_own_calls(floor: Floor, sim: Running) -> None:
+    """One that was refused and one that read and repaired: what was asked, and nobody's name or number."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    floor.want(acs_user_id, full_name="Jane Roe")
+    sim.world.faults.add("json", path="/acs/users/get", status=503, body={"error": {}}, times=1)
+
+    floor.happened("acs_user.created", acs_user_id)
+
+    with database.reading(floor.engine) as connection:
+        tries = journal.attempts_of(connection, acs_user_id=acs_user_id)
+    asked = [[(call["method"], call["path"], call["status"]) for call in each["calls"] or []] for each in tries]
+    assert asked[0] == [("GET", "/acs/users/get", 503)]
+    assert asked[1][:2] == [("GET", "/acs/users/get", 200), ("POST", "/acs/users/update", 200)]
+    [_, update] = tries[1]["calls"][:2]
+    assert set(update) == {"method", "path", "status", "ms", "request_id"}
+    assert update["request_id"]
+    for hidden in ("Jack", "Jane", acs_user_id):
+        assert hidden not in json.dumps([each["calls"] for each in tries])
+
+
+def test_the_way_of_an_event_ends_with_the_reconcile_that_served_it(floor: Floor, sim: Running) -> None:
+    """Its own try, the one that failed, the one that settled the user; what came later is another's."""
+    acs_user_id = sim.world.add_user()
+    sim.world.faults.add("json", path="/acs/users/get", status=503, body={"error": {}}, times=1)
+    first = floor.happened("acs_user.created", acs_user_id)
+    floor.happened("acs_user.created", acs_user_id)
+
+    with database.reading(floor.engine) as connection:
+        way = journal.way_of(connection, first["event_id"], acs_user_id)
+    assert [(each["job"], each["outcome"]) for each in way] == [
+        ("handle_event", "ok"), ("reconcile_user", "retry"), ("reconcile_user", "ok"),
+    ]  # fmt: skip
+
+
+def test_no_more_than_fifty_are_kept() -> None:
+    """A resync makes hundreds."""
+    with calls.noted() as found:
+        for _ in range(60):
+            calls.note("GET", "/acs/users/list", status=200, took=0.1234, request_id=None)
+
+    assert len(found) == 50
+    assert found[0]["ms"] == 123
+
+
+def test_a_try_within_a_try_keeps_its_own() -> None:
+    """And nothing is noted outside of any."""
+    calls.note("GET", "/x", status=None, took=0, request_id=None)
+    with calls.noted() as outer:
+        with calls.noted() as inner:
+            calls.note("GET", "/y", status=None, took=0, request_id=None)
+        calls.note("GET", "/x", status=None, took=0, request_id=None)
+
+    assert ([each["path"] for each in outer], [each["path"] for each in inner]) == (["/x"], ["/y"])
