@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, insert, literal, select, tuple_, update
+from sqlalchemy import Connection, RowMapping, and_, func, insert, select, tuple_, update
 
-from seamkeeper import clock
+from seamkeeper import clock, event_filters
 from seamkeeper.database import attempts, events, plain, upsert
 from seamkeeper.dead import Failure
+from seamkeeper.event_filters import Place, Wanted, place
 from seamkeeper.events import Event
 
 STATUSES = ("received", "queued", "running", "retrying", "done", "ignored", "quarantined", "dead")
@@ -77,7 +78,7 @@ def unsettled_before(
     `body`, `received_at`, `source`, `delivery_id`; `after` is the (received_at, event_id) of the last one seen."""
     is_open = (events.c.status == status) & (events.c.received_at < at)
     if after is not None:
-        is_open &= tuple_(events.c.received_at, events.c.event_id) > _place(after)
+        is_open &= tuple_(events.c.received_at, events.c.event_id) > place(after)
     names = ("event_id", "event_type", "body", "received_at", "source", "delivery_id")
     query = select(*(events.c[name] for name in names)).where(is_open)
     query = query.order_by(events.c.received_at, events.c.event_id).limit(limit)
@@ -89,7 +90,7 @@ def settled_between(
 ) -> list[RowMapping]:
     """Handled events of a type that came between two moments: `event_id`, `body`, `received_at`, oldest first; `after`
     is the (received_at, event_id) of the last one seen."""
-    is_one = (events.c.event_type == event_type) & (tuple_(events.c.received_at, events.c.event_id) > _place(after))
+    is_one = (events.c.event_type == event_type) & (tuple_(events.c.received_at, events.c.event_id) > place(after))
     is_one &= (events.c.received_at < until) & events.c.status.in_(("done", "ignored"))
     query = select(events.c.event_id, events.c.body, events.c.received_at).where(is_one)
     query = query.order_by(events.c.received_at, events.c.event_id).limit(limit)
@@ -213,20 +214,27 @@ def list_events(
     status: str | None = None,
     event_type: str | None = None,
     acs_user_id: str | None = None,
-    before: tuple[datetime, str] | None = None,
+    acs_system_id: str | None = None,
+    source: str | None = None,
+    search: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    tries_at_least: int | None = None,
+    before: Place | None = None,
     limit: int = 50,
 ) -> list[dict[str, Any]]:
-    """Events, newest first, without their bodies; `before` is the (received_at, event_id) of the last one seen."""
-    query = select(*(column for column in events.c if column.name != "body"))
-    filters = {events.c.status: status, events.c.event_type: event_type, events.c.acs_user_id: acs_user_id}
-    for column, value in filters.items():
-        if value is not None:
-            query = query.where(column == value)
-    if before is not None:
-        # a row value, not an OR: the index is then entered at this place instead of being read from its start
-        query = query.where(tuple_(events.c.received_at, events.c.event_id) < _place(before))
-    query = query.order_by(events.c.received_at.desc(), events.c.event_id.desc()).limit(limit)
-    return [_as_json(row) for row in connection.execute(query).mappings()]
+    """Events, newest first, without their bodies; `before` is the (received_at, event_id) of the last one seen. The
+    filters: `event_filters.Wanted`."""
+    wanted = Wanted(status, event_type, acs_user_id, acs_system_id, source, search, since, until, tries_at_least)
+    ids = event_filters.newest(connection, wanted, before=before, limit=limit)
+    query = select(*(column for column in events.c if column.name != "body")).where(events.c.event_id.in_(ids))
+    found = {row["event_id"]: _as_json(row) for row in connection.execute(query).mappings()}
+    return [found[event_id] for event_id in ids if event_id in found]
+
+
+def count_events(connection: Connection, wanted: Wanted, *, at_most: int = 1000) -> int:
+    """How many events fit; counting ends at `at_most`, so that a large number costs no more."""
+    return event_filters.count(connection, wanted, at_most=at_most)
 
 
 def count_since(connection: Connection, since: datetime) -> dict[str, int]:
@@ -241,10 +249,6 @@ def count_with(connection: Connection, status: str, *, at_most: int = 1000) -> i
     """How many events have a status; counting ends at `at_most`, so that a large number costs no more."""
     some = select(events.c.event_id).where(events.c.status == status).limit(at_most).subquery()
     return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
-
-
-def _place(last: tuple[datetime, str]) -> Any:
-    return tuple_(literal(last[0], events.c.received_at.type), literal(last[1], events.c.event_id.type))
 
 
 def _arrival(body: str, arrival: Arrival) -> dict[str, Any]:

@@ -20,17 +20,21 @@ def upgrade() -> None:
     word = sa.String(length=20)
     op.add_column("attempts", sa.Column("calls", sa.Text(), nullable=True))
     op.add_column("events", sa.Column("tries", sa.Integer(), nullable=False, server_default="0"))
-    op.create_index("events_by_system", "events", ["acs_system_id", "received_at", "event_id"])
+    place = ["received_at", "event_id"]
+    op.drop_index("events_by_type", "events")
+    op.create_index("events_by_type", "events", ["event_type", *place, "status", "acs_system_id", "source"])
+    op.create_index("events_by_system", "events", ["acs_system_id", *place, "status", "event_type", "source"])
     op.create_index("events_by_delivery", "events", ["delivery_id"])
     rare = sa.text("source <> 'webhook'")
     op.create_index(
-        "events_by_other_source", "events", ["source", "received_at", "event_id"],
+        "events_by_other_source", "events", ["source", *place, "status", "event_type", "acs_system_id"],
         sqlite_where=rare, postgresql_where=rare,
     )
     often = sa.text("tries >= 2")
     op.create_index(
-        "events_tried_again", "events", ["received_at", "event_id"], sqlite_where=often, postgresql_where=often
-    )
+        "events_tried_again", "events", [*place, "tries", "status", "event_type", "acs_system_id", "source"],
+        sqlite_where=often, postgresql_where=often,
+    )  # fmt: skip
     for column in KEYS:
         op.add_column("acs_users", sa.Column(column, key, nullable=True))
     _fill_keys()
