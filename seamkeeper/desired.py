@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, select
+from sqlalchemy import Connection, RowMapping, delete, select, update
 
 from seamkeeper import clock
 from seamkeeper.columns import JSON_NULL
@@ -26,6 +26,28 @@ def set_desired(connection: Connection, acs_user_id: str, values: Mapping[str, A
     row = {name: JSON_NULL if value is None else value for name, value in values.items()}
     row |= {"acs_user_id": acs_user_id, "updated_at": clock.now(), "updated_by": by}
     upsert(connection, desired_users, row, made={})
+
+
+def replace_desired(connection: Connection, acs_user_id: str, values: Mapping[str, Any], *, by: str) -> bool:
+    """Makes this what is wanted of a user, whole: other fields are not managed any more. False when it was so already:
+    then nothing is written, and who wrote it last stays."""
+    columns = [desired_users.c[name] for name in MANAGED_FIELDS]
+    query = select(*columns).where(desired_users.c.acs_user_id == acs_user_id).with_for_update()
+    row = connection.execute(query).mappings().one_or_none()
+    if row is not None and _desired(row) == dict(values):
+        return False
+    set_desired(connection, acs_user_id, values, by=by)
+    rest = {name: None for name in MANAGED_FIELDS if name not in values}
+    if rest:
+        connection.execute(update(desired_users).where(desired_users.c.acs_user_id == acs_user_id).values(rest))
+    return True
+
+
+def list_desired(connection: Connection, *, after: str = "", limit: int = 50) -> list[tuple[str, dict[str, Any]]]:
+    """(acs_user_id, what is wanted), by id, a page at a time: `after` is the last id seen."""
+    columns = [desired_users.c[name] for name in ("acs_user_id", *MANAGED_FIELDS)]
+    query = select(*columns).where(desired_users.c.acs_user_id > after).order_by(desired_users.c.acs_user_id)
+    return [(row["acs_user_id"], _desired(row)) for row in connection.execute(query.limit(limit)).mappings()]
 
 
 def forget_desired(connection: Connection, acs_user_id: str) -> bool:
