@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 
 from seamkeeper.database import events
-from seamkeeper.mirror import found_by
+from seamkeeper.user_filters import found_by
 
 Place = tuple[datetime, str]  # (received_at, event_id) of the last event seen
 

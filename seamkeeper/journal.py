@@ -7,7 +7,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, func, insert, select, tuple_, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Integer,
+    RowMapping,
+    Subquery,
+    and_,
+    cast,
+    func,
+    insert,
+    select,
+    true,
+    tuple_,
+    update,
+)
 
 from seamkeeper import clock, event_filters
 from seamkeeper.database import attempts, events, plain, upsert
@@ -19,6 +34,8 @@ STATUSES = ("received", "queued", "running", "retrying", "done", "ignored", "qua
 UNSETTLED = ("received", "queued", "running", "retrying")
 SETTLED = ("done", "ignored", "quarantined", "dead")
 _LONGEST_ID = 200
+_MINUTES = 60
+_MOST_COUNTED = 50_000
 _CREATED, _DELETED = "acs_user.created", "acs_user.deleted"
 
 
@@ -243,6 +260,46 @@ def count_since(connection: Connection, since: datetime) -> dict[str, int]:
     status = func.coalesce(events.c.status, "").label("status")
     query = select(status, func.count().label("number")).where(events.c.received_at >= since).group_by(status)
     return {row.status: row.number for row in connection.execute(query)}
+
+
+def received_per_minute(connection: Connection, since: datetime) -> list[int]:
+    """How many events came in each of the 60 minutes from then on. Of very many the newest are counted."""
+    return _per_minute(connection, events.c.received_at, since, true())
+
+
+def failed_per_minute(connection: Connection, since: datetime) -> list[int]:
+    """How many tries that failed, for now or for good, began in each of the 60 minutes from then on."""
+    return _per_minute(connection, attempts.c.started_at, since, attempts.c.outcome.in_(("retry", "dead")))
+
+
+def count_tries(connection: Connection, since: datetime) -> dict[str, int]:
+    """Outcome -> how many tries that began since then ended so. Of very many the newest are counted."""
+    some = _newest(attempts.c.started_at, since, attempts.c.outcome)
+    query = select(some.c.outcome, func.count().label("number")).group_by(some.c.outcome)
+    return {row.outcome: row.number for row in connection.execute(query)}
+
+
+def _per_minute(
+    connection: Connection, at: Column[datetime], since: datetime, is_one: ColumnElement[bool]
+) -> list[int]:
+    some = _newest(at, since, is_one.label("is_one"))
+    began = int(since.timestamp())
+    if connection.dialect.name == "sqlite":
+        seconds: ColumnElement[Any] = cast(func.strftime("%s", some.c.at), Integer)
+    else:
+        seconds = cast(func.floor(func.extract("epoch", some.c.at)), Integer)
+    minute = ((seconds - began) // 60).label("minute")
+    counts = [0] * _MINUTES
+    for row in connection.execute(select(minute, func.count().label("number")).where(some.c.is_one).group_by(minute)):
+        if 0 <= row.minute < _MINUTES:
+            counts[row.minute] = row.number
+    return counts
+
+
+def _newest(at: Column[datetime], since: datetime, *columns: ColumnElement[Any]) -> Subquery:
+    """As many as can be looked at while a page waits."""
+    query = select(at.label("at"), *columns).where(at >= since)
+    return query.order_by(at.desc()).limit(_MOST_COUNTED).subquery()
 
 
 def count_with(connection: Connection, status: str, *, at_most: int = 1000) -> int:

