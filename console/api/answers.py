@@ -24,14 +24,20 @@ class AsciiJson(JSONResponse):
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
-def told(request: Request, value: Any, *, sentences: tuple[str, ...] = ("reason",)) -> Any:
-    """A row, or a payload, as this person may see it. `sentences` are its fields of free text."""
+def told(request: Request, value: Any) -> Any:
+    """A row, or a payload, as this person may see it."""
     if not person_of(request).sees_names:
-        found = masking.masked_json(value) if not isinstance(value, str) else masking.masked_text(value)
-        if isinstance(found, dict):
-            found |= {name: masking.masked_text(found[name]) for name in sentences if isinstance(found.get(name), str)}
-        value = found
+        value = _without_addresses(masking.masked_json(value) if not isinstance(value, str) else value)
     return readable(value)
+
+
+def _without_addresses(value: Any, field: str = "") -> Any:
+    """Sentences hold e-mail addresses and telephone numbers, too, wherever they stand. Ids stay."""
+    if isinstance(value, dict):
+        return {name: _without_addresses(each, str(name)) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_without_addresses(each, field) for each in value]
+    return masking.masked_text(value) if isinstance(value, str) and not field.endswith("_id") else value
 
 
 def payload(request: Request, body: str) -> Any:

@@ -87,7 +87,7 @@ def list_issues(request: Request, asked: Annotated[IssueFilters, Query()]) -> An
             needs_attention=asked.state == "open", before=before, limit=asked.limit + 1,
         )  # fmt: skip
     shown = rows[: asked.limit]
-    items = [told(request, row, sentences=("message",)) for row in shown]
+    items = [told(request, row) for row in shown]
     return {"items": items, "next_cursor": cursor(shown[-1]["issue_id"]) if len(rows) > len(shown) else None}
 
 
@@ -98,7 +98,7 @@ def get_issue(request: Request, issue_id: IssueId) -> Any:
         found = issues.find_issue(connection, issue_id)
     if found is None:
         raise HTTPException(404, "There is no such issue.")
-    return told(request, found, sentences=("message",))
+    return told(request, found)
 
 
 @write(router, "POST", "/issues/{issue_id}/acknowledge", Issue, 404, 409)
@@ -129,7 +129,7 @@ def _handle(request: Request, issue_id: int, action: str, act: Callable[..., boo
             raise HTTPException(404, "There is no such issue.")
         if not was_open:
             raise HTTPException(409, "This issue is cleared: what was wrong has gone.")
-    return told(request, found, sentences=("message",))
+    return told(request, found)
 
 
 def _storable(at: datetime) -> datetime:

@@ -64,7 +64,7 @@ def list_queues(request: Request) -> Any:
     }
 
 
-@write(router, "POST", "/queues/{name}/pause", Paused)
+@write(router, "POST", "/queues/{name}/pause", Paused, 404)
 def pause_queue(request: Request, name: Name) -> Any:
     """Our workers take nothing more from it: what runs ends, what comes is accepted and waits. May be repeated."""
     with recorded(request, "queue.pause", kind="queue", subject_id=name) as work:
@@ -72,7 +72,7 @@ def pause_queue(request: Request, name: Name) -> Any:
     return {"name": name, "is_paused": True, "changed": work.detail["changed"]}
 
 
-@write(router, "POST", "/queues/{name}/resume", Paused)
+@write(router, "POST", "/queues/{name}/resume", Paused, 404)
 def resume_queue(request: Request, name: Name) -> Any:
     """They take from it again. May be repeated."""
     with recorded(request, "queue.resume", kind="queue", subject_id=name) as work:

@@ -74,7 +74,7 @@ class UserFilters(Asked):
     health: Health | None = None
     system: Annotated[Text | None, Field(description="An acs_system_id.")] = None
     code: Annotated[Text | None, Field(description="Of an open issue.")] = None
-    managed: Annotated[bool | None, Field(description="Whether something is desired of the user.")] = None
+    managed: Annotated[bool | None, Field(description="false: who is there, and nothing is desired of.")] = None
     search: Annotated[
         Text | None,
         Field(description="How an id, a name, an e-mail address or a telephone number begins."),
@@ -129,7 +129,7 @@ def get_user(request: Request, acs_user_id: AnId) -> Any:
         found = mirror.find_user(connection, acs_user_id)
     if found is None:
         raise HTTPException(404, "No user with this id was ever read, and nothing is desired of one.")
-    theirs = [told(request, each, sentences=("message",)) for each in found["issues"]]
+    theirs = [told(request, each) for each in found["issues"]]
     return told(request, _row(found)) | {"issues": theirs}
 
 
