@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from console.api.answers import payload, told
 from console.api.cursors import cursor, place, wrong_cursor
-from console.api.operations import AnId, Asked, Cursor, Limit, Moment, NextCursor, Text, read, write
+from console.api.operations import AnId, Asked, Cursor, Instant, Limit, Moment, NextCursor, Text, read, write
 from console.api.recorded import recorded
 from console.api.replays import Replay, begin
 from console.web.state import console_of
@@ -80,8 +80,8 @@ class EventFilters(Asked):
     search: Annotated[
         Text | None, Field(description="An event id, a svix id (msg_…), an acs_user_id, or how a name begins.")
     ] = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Instant | None = None
+    until: Instant | None = None
     tries_at_least: Annotated[int | None, Field(ge=1, le=1000)] = None
     cursor: Cursor = None
     limit: Limit = 50

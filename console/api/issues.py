@@ -7,14 +7,14 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime, BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from console.api.answers import told
 from console.api.cursors import cursor, place
-from console.api.operations import Asked, Cursor, Limit, Moment, NextCursor, Text, read, write
+from console.api.operations import Asked, Cursor, Instant, Limit, Moment, NextCursor, Text, read, write
 from console.api.recorded import recorded
 from console.web.state import console_of
 from seamkeeper import clock, issues
@@ -65,7 +65,7 @@ class IssueFilters(Asked):
 class Snooze(Asked):
     """Until when: one of the two."""
 
-    until: Annotated[AwareDatetime | None, Field(examples=["2099-12-24T18:00:00Z"])] = None
+    until: Instant | None = None
     hours: Annotated[float | None, Field(gt=0, le=24 * 365)] = None
 
     @model_validator(mode="after")

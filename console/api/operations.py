@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from console.web.asked import readable
@@ -17,6 +18,16 @@ ID = r"^[\x21-\x7e]{1,200}$"
 AnId = Annotated[str, Field(pattern=ID, description="1 to 200 printable characters, no spaces.")]
 Text = Annotated[str, Field(max_length=200), AfterValidator(readable)]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-22T08:30:00.000000Z"])]
+
+
+def _in_utc(at: datetime) -> datetime:
+    try:
+        return at.astimezone(UTC)
+    except OverflowError:  # the first day of the calendar, east of Greenwich
+        raise ValueError("is beyond the calendar") from None
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc), Field(examples=["2099-12-24T18:00:00Z"])]
 Limit = Annotated[int, Field(ge=1, le=200, description="How many at most.")]
 Cursor = Annotated[str | None, Field(max_length=1000, description="`next_cursor` of the page before.")]
 NextCursor = Annotated[str | None, Field(description="Ask with it as `cursor` for the next page; null on the last.")]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime, BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from console.api.answers import told
 from console.api.cursors import cursor, place
-from console.api.operations import AnId, Asked, Cursor, Limit, Moment, NextCursor, Text, read, write
+from console.api.operations import AnId, Asked, Cursor, Instant, Limit, Moment, NextCursor, Text, read, write
 from console.api.recorded import Write, recorded
 from console.web.asking import queues_of
 from console.web.state import console_of
@@ -33,8 +33,8 @@ class Choice(Asked):
     type: Annotated[Text | None, Field(description="Such as acs_user.created.")] = None
     user: Annotated[AnId | None, Field(description="An acs_user_id.")] = None
     cause: Annotated[Text | None, Field(description="As dead letters have it.")] = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Instant | None = None
+    until: Instant | None = None
     at_most: Annotated[int | None, Field(ge=1, le=10_000_000)] = None
 
     @model_validator(mode="after")

@@ -118,6 +118,29 @@ def test_a_filter_that_is_not_known(client: TestClient) -> None:
     assert api("GET", "/events?cursor=WyJhIiwgImIiXQ").status_code == 422
 
 
+def test_times_at_the_end_of_the_calendar(api: Api) -> None:
+    """What no database can hold is told; what it can is asked for."""
+    for since in ("0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00", "yesterday", "2026-11-22T08:30:00"):
+        assert list(api("GET", f"/events?since={since}").json()["error"]["fields"]) == ["since"]
+    for since in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+        assert api("GET", f"/events?since={since}&until={since}").json()["items"] == []
+
+
+def test_a_mistake_of_ours_tells_nothing(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """500 in the envelope, with the headers; the traceback goes to the log."""
+
+    def broken(*_: object, **__: object) -> object:
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("console.api.users.mirror.list_users", broken)
+
+    answer = Api(client, TOKENS["viewer"])("GET", "/users")
+
+    assert (answer.status_code, answer.json()["error"]["type"]) == (500, "internal_error")
+    assert "secret detail" not in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
 @pytest.mark.parametrize(("method", "path", "_operation"), OPERATIONS, ids=_ids)
 def test_stores_that_are_away(on_sqlite: Settings, method: str, path: str, _operation: Any) -> None:
     """503 for what needs them, in our words: nothing of a driver, an address or a statement."""
