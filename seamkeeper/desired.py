@@ -28,7 +28,13 @@ def set_desired(connection: Connection, acs_user_id: str, values: Mapping[str, A
     upsert(connection, desired_users, row, made={})
 
 
-def replace_desired(connection: Connection, wanted: Mapping[str, Mapping[str, Any]], *, by: str) -> list[str]:
+def replace_desired(connection: Connection, acs_user_id: str, values: Mapping[str, Any], *, by: str) -> bool:
+    """Makes this what is wanted of a user, whole: other fields are not managed any more. False when it was so already:
+    then nothing is written, and who wrote it last stays."""
+    return bool(replace_many(connection, {acs_user_id: values}, by=by))
+
+
+def replace_many(connection: Connection, wanted: Mapping[str, Mapping[str, Any]], *, by: str) -> list[str]:
     """Makes this (acs_user_id -> values, at most some thousand users) what is wanted of each, whole: other fields are
     not managed any more. Gives the users of whom it was not so already; of the others nothing is written, and who wrote
     it last stays."""

@@ -152,7 +152,7 @@ def import_desired(request: Request, asked: Import) -> Any:
     good, lines = _sorted_out(asked.users)
     with recorded(request, "desired.import") as work:
         with work.console.engine.begin() as connection:
-            changed = desired.replace_desired(connection, good, by=work.by)
+            changed = desired.replace_many(connection, good, by=work.by)
         is_new = set(changed)
         for line in lines:
             if line["outcome"] != "refused":
@@ -186,7 +186,7 @@ def put_desired(request: Request, acs_user_id: AnId, asked: Annotated[DesiredFie
         return invalid(mistake.fields)
     with recorded(request, "desired.put", kind="user", subject_id=acs_user_id) as work:
         with work.console.engine.begin() as connection:
-            is_changed = bool(desired.replace_desired(connection, {acs_user_id: values}, by=work.by))
+            is_changed = desired.replace_desired(connection, acs_user_id, values, by=work.by)
         work.detail |= {"changed": is_changed, "fields": sorted(values)}
         reconcile = _ask(work, [acs_user_id] if is_changed else [])
     return told(request, {"acs_user_id": acs_user_id, "desired": values}) | {
