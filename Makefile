@@ -45,7 +45,7 @@ bench: $(VENV)/.dev $(VENV)/peers/.installed  ## the tables of docs/proof.md, me
 	$(BIN)/python -m bench $(ARGS)
 
 test-browser: $(VENV)/.browser  ## the console in a real browser (needs Chromium on PATH)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m browser $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m browser $(ARGS)
 
 test-long: $(VENV)/.browser  ## the slow ones, the peers and the browser at once, as CI does
 	npm ci --prefix tests/peer --no-audit --no-fund --loglevel error

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from console import desired_input
 from console.cli.arguments import is_id
-from seamkeeper import clock, users
 
 Row = tuple[int, str, dict[str, Any]]
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -134,7 +134,7 @@ def _checked(flat: Mapping[str, Any]) -> dict[str, Any]:
         values["is_suspended"] = _WORDS.get(values["is_suspended"].lower(), values["is_suspended"])
     if not values:
         raise BadRow("names no field")
-    wrong = users.mistakes(values, at=clock.now()) | _unstorable(values)
+    wrong = desired_input.mistakes(values)
     if wrong:
         raise BadRow("; ".join(f"{name} {sentence}" for name, sentence in wrong.items()))
     return values
@@ -145,22 +145,3 @@ def _schedule(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         raise BadRow("access_schedule must be JSON with starts_at and ends_at, or null") from None
-
-
-def _unstorable(values: Mapping[str, Any]) -> dict[str, str]:
-    """What a database would refuse, or keep as something else."""
-    found = {}
-    for name, value in values.items():
-        if name == "hid_acs_system_id" and not is_id(value):
-            found[name] = "is no id (1 to 200 printable characters, no spaces)"
-        elif isinstance(value, str) and not _is_text(value):
-            found[name] = "holds a NUL or half a character"
-    return found
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return "\x00" not in value

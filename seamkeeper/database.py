@@ -409,6 +409,15 @@ def upsert(
     connection.execute(statement.on_conflict_do_update(index_elements=key, set_=dict(row), where=is_due))
 
 
+def upsert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The same for many rows of the same columns, by as few statements as the database allows."""
+    dialect = insert_postgresql if connection.dialect.name == "postgresql" else insert_sqlite
+    key = [column.name for column in table.primary_key]
+    statement = dialect(table)
+    written = {name: statement.excluded[name] for name in rows[0] if name not in key}
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=written), [dict(row) for row in rows])
+
+
 def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
     """Writes the rows whose key nobody has, by as few statements as the database allows, and gives these keys."""
     dialect = insert_postgresql if connection.dialect.name == "postgresql" else insert_sqlite

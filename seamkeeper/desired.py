@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, String, delete, select, type_coerce, update
+from sqlalchemy import Connection, RowMapping, String, delete, select, type_coerce
 
 from seamkeeper import clock
 from seamkeeper.columns import JSON_NULL
-from seamkeeper.database import acs_users, desired_users, upsert
+from seamkeeper.database import acs_users, desired_users, upsert, upsert_all
 from seamkeeper.users import MANAGED_FIELDS, UPDATABLE_FIELDS, mistakes, observed_value
 
 
@@ -24,7 +24,7 @@ def desired_of(connection: Connection, acs_user_id: str) -> dict[str, Any]:
 
 def set_desired(connection: Connection, acs_user_id: str, values: Mapping[str, Any], *, by: str) -> None:
     """Adds to what is wanted of a user; other fields stay. `None` for access_schedule means "no schedule"."""
-    row = {name: JSON_NULL if value is None else value for name, value in values.items()}
+    row: dict[str, Any] = {name: JSON_NULL if value is None else value for name, value in values.items()}
     row |= {"acs_user_id": acs_user_id, "updated_at": clock.now(), "updated_by": by}
     upsert(connection, desired_users, row, made={})
 
@@ -32,16 +32,30 @@ def set_desired(connection: Connection, acs_user_id: str, values: Mapping[str, A
 def replace_desired(connection: Connection, acs_user_id: str, values: Mapping[str, Any], *, by: str) -> bool:
     """Makes this what is wanted of a user, whole: other fields are not managed any more. False when it was so already:
     then nothing is written, and who wrote it last stays."""
-    columns = [desired_users.c[name] for name in MANAGED_FIELDS]
-    query = select(*columns).where(desired_users.c.acs_user_id == acs_user_id).with_for_update()
-    row = connection.execute(query).mappings().one_or_none()
-    if row is not None and _desired(row) == dict(values):
-        return False
-    set_desired(connection, acs_user_id, values, by=by)
-    rest = {name: None for name in MANAGED_FIELDS if name not in values}
-    if rest:
-        connection.execute(update(desired_users).where(desired_users.c.acs_user_id == acs_user_id).values(rest))
-    return True
+    return bool(replace_many(connection, {acs_user_id: values}, by=by))
+
+
+def replace_many(connection: Connection, wanted: Mapping[str, Mapping[str, Any]], *, by: str) -> list[str]:
+    """Makes this (acs_user_id -> values, at most some thousand users) what is wanted of each, whole: other fields are
+    not managed any more. Gives the users of whom it was not so already; of the others nothing is written, and who wrote
+    it last stays."""
+    columns = [desired_users.c[name] for name in ("acs_user_id", *MANAGED_FIELDS)]
+    theirs = desired_users.c.acs_user_id.in_(wanted)
+    query = select(*columns).where(theirs).order_by(desired_users.c.acs_user_id).with_for_update()
+    held = {row["acs_user_id"]: _desired(row) for row in connection.execute(query).mappings()}
+    changed = [name for name in sorted(wanted) if held.get(name) != dict(wanted[name])]  # two lock in the same order
+    about = {"updated_at": clock.now(), "updated_by": by}
+    rows = [{"acs_user_id": name, **about, **_row(wanted[name])} for name in changed]
+    if rows:
+        upsert_all(connection, desired_users, rows)
+    return changed
+
+
+def list_desired(connection: Connection, *, after: str = "", limit: int = 50) -> list[tuple[str, dict[str, Any]]]:
+    """(acs_user_id, what is wanted), by id, a page at a time: `after` is the last id seen."""
+    columns = [desired_users.c[name] for name in ("acs_user_id", *MANAGED_FIELDS)]
+    query = select(*columns).where(desired_users.c.acs_user_id > after).order_by(desired_users.c.acs_user_id)
+    return [(row["acs_user_id"], _desired(row)) for row in connection.execute(query.limit(limit)).mappings()]
 
 
 def forget_desired(connection: Connection, acs_user_id: str) -> bool:
@@ -101,6 +115,11 @@ def adopt(connection: Connection, acs_user_id: str, *, by: str) -> dict[str, str
     if good:
         set_desired(connection, acs_user_id, good, by=by)
     return wrong
+
+
+def _row(values: Mapping[str, Any]) -> dict[str, Any]:
+    """All fields: those without a value are not managed."""
+    return {name: JSON_NULL if name in values and values[name] is None else values.get(name) for name in MANAGED_FIELDS}
 
 
 def _desired(row: RowMapping) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from console.web.people import Person
+from console.web.refusals import refusal
 from seamkeeper.settings import Login, Network, Role, Settings
 
 OPEN = ("/livez", "/readyz")  # for probes; they say nothing about anybody
@@ -47,21 +48,23 @@ class Access:
     def _who(self, headers: Headers, address: str, path: str) -> Person | Response:
         scheme, _, secret = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
-            return self._proven(self.settings.api_tokens, "", secret.strip(), address) or _ask(path)
+            return self._proven(self.settings.api_tokens, "", secret.strip(), address, path) or _ask(path)
         if scheme.lower() == "basic" and self.settings.console_logins:
             name, password = _credentials(secret)
-            return self._proven(self.settings.console_logins, name, password, address) or _ask(path)
+            return self._proven(self.settings.console_logins, name, password, address, path) or _ask(path)
         if _is_within(address, self.settings.trusted_proxies):
-            return self._of_proxy(headers)
+            return self._of_proxy(headers, path)
         if needs_login(self.settings):
             return _ask(path)
         return Person(_user_of_this_machine(), "admin", "machine")
 
-    def _proven(self, logins: tuple[Login, ...], name: str, secret: str, address: str) -> Person | Response | None:
+    def _proven(
+        self, logins: tuple[Login, ...], name: str, secret: str, address: str, path: str
+    ) -> Person | Response | None:
         """All are compared, each in the same time, so that an answer's time tells nothing about names or secrets."""
         key = f"{address} {name[:100]}"
         if self.wrong.wait(key):
-            return PlainTextResponse("Too many wrong tries; wait a minute.\n", 429, {"Retry-After": str(int(_WINDOW))})
+            return refusal(path, "Too many wrong tries; wait a minute.", 429, {"Retry-After": str(int(_WINDOW))})
         by = "login" if name or logins is self.settings.console_logins else "token"
         found = [login for login in logins if _same(secret, login.secret) & (by == "token" or _same(name, login.name))]
         if not found:
@@ -69,14 +72,14 @@ class Access:
             return None
         return Person(found[0].name, found[0].role, "login" if by == "login" else "token")
 
-    def _of_proxy(self, headers: Headers) -> Person | Response:
+    def _of_proxy(self, headers: Headers, path: str) -> Person | Response:
         name = next((value for each in _NAMES if (value := headers.get(each, "").strip())), "")
         if not name:
-            return PlainTextResponse("The proxy did not say who this is (X-Forwarded-User or -Email).\n", 403)
+            return refusal(path, "The proxy did not say who this is (X-Forwarded-User or -Email).", 403)
         groups = {part.strip() for each in _GROUPS for part in headers.get(each, "").split(",")}
         role = _role(self.settings.proxy_roles, groups)
         if role is None:
-            return PlainTextResponse("None of your groups has a role here (SEAMKEEPER_PROXY_ROLES).\n", 403)
+            return refusal(path, "None of your groups has a role here (SEAMKEEPER_PROXY_ROLES).", 403)
         return Person(name[:200], role, "proxy")
 
 
@@ -145,5 +148,5 @@ def _user_of_this_machine() -> str:
 
 def _ask(path: str) -> Response:
     kind = "Bearer" if path.startswith("/api/") else 'Basic realm="Seamkeeper", charset="UTF-8"'
-    sentence = "A token is needed: Authorization: Bearer …\n" if kind == "Bearer" else "Sign in to see this.\n"
-    return PlainTextResponse(sentence, 401, {"WWW-Authenticate": kind})
+    sentence = "A token is needed: Authorization: Bearer …" if kind == "Bearer" else "Sign in to see this."
+    return refusal(path, sentence, 401, {"WWW-Authenticate": kind})

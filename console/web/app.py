@@ -14,6 +14,8 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from console.api.app import PATH as API
+from console.api.app import create_api
 from console.web import (
     dead_pages,
     event_pages,
@@ -50,6 +52,7 @@ routes = [
     Route("/metrics", metrics.metrics, methods=["GET"]),
     Route("/livez", health.livez, methods=["GET"]),
     Route("/readyz", health.readyz, methods=["GET"]),
+    Mount(API, create_api(), name="api"),
     Mount("/static", StaticFiles(directory=FOLDER / "static"), name="static"),
 ]
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from console.web.refusals import refusal
+
 _SAFE = ("GET", "HEAD", "OPTIONS")  # these change nothing here
-_REFUSAL = "This was not sent by a page of this console, so nothing was done.\n"
+_REFUSAL = "This was not sent by a page of this console, so nothing was done."
 
 
 class OwnPagesOnly:
@@ -24,7 +25,7 @@ class OwnPagesOnly:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] not in _SAFE and not _is_ours(scope):
-            await PlainTextResponse(_REFUSAL, status_code=403)(scope, receive, send)
+            await refusal(scope["path"], _REFUSAL, 403)(scope, receive, send)
             return
         await self.app(scope, receive, send)
 

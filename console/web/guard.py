@@ -6,8 +6,9 @@ import ipaddress
 from collections.abc import Mapping
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from console.web.refusals import refusal
 
 HEADERS: Mapping[str, str] = {
     "Content-Security-Policy": (
@@ -22,7 +23,7 @@ HEADERS: Mapping[str, str] = {
 }
 _REFUSAL = (
     "This console answers to the names of this machine only (localhost, 127.0.0.1). "
-    "Another name has to be given at the start: --allow-host NAME.\n"
+    "Another name has to be given at the start: --allow-host NAME."
 )
 
 
@@ -51,7 +52,7 @@ class KnownHosts:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_known(Headers(scope=scope).get("host", "")):
-            await PlainTextResponse(_REFUSAL, status_code=400)(scope, receive, send)
+            await refusal(scope["path"], _REFUSAL, 400)(scope, receive, send)
             return
         await self.app(scope, receive, send)
 

@@ -1,0 +1,85 @@
+"""Every page: usable by everybody, in both schemes, on a desk and on a phone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+from starlette.routing import Route
+
+from console.web.app import routes
+from seamkeeper.rqjob import job_id_for
+from tests.browser.building import DEAD_EVENT, JACK
+from tests.browser.conftest import Open, Seen
+from tests.browser.looking import faults
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.browser
+
+WIDTHS = (1300, 390)
+# What stands for each parameter of a path; a page with another one needs a line here.
+EXAMPLES = {
+    "acs_user_id": JACK, "event_id": DEAD_EVENT, "queue": "events", "registry": "queued", "replay_id": "1",
+    "job_id": job_id_for("e-queued"), "id": "1", "issue_id": "1", "name": "events",
+}  # fmt: skip
+NO_PAGES = ("/metrics", "/livez", "/readyz", "/live")  # what answers with something else than a page
+MORE = ("/users?search=nobody", "/events?status=dead", "/users/u-gone", "/users/u-never-read", "/events/e-done")
+MISSING = ("/nowhere", "/users/none", "/events/none")
+
+
+def addresses() -> list[str]:
+    """Every page that the console lists, with an example of each parameter, and some that look otherwise."""
+    found = []
+    for route in routes:
+        if isinstance(route, Route) and "GET" in (route.methods or ()) and route.path not in NO_PAGES:
+            found.append(route.path_format.format_map({name: quote(value) for name, value in EXAMPLES.items()}))
+    return [*dict.fromkeys(found), *MORE]
+
+
+def wrong_ones(page: Page, paths: list[str], *, widths: tuple[int, ...] = WIDTHS[:1]) -> dict[str, list[str]]:
+    """Page and width -> what is wrong there."""
+    found = {}
+    for path in paths:
+        page.goto(path)
+        for width in widths:
+            page.set_viewport_size({"width": width, "height": 1000})
+            found[f"{path} at {width} px"] = faults(page)
+    return {where: wrong for where, wrong in found.items() if wrong}
+
+
+@pytest.mark.parametrize(
+    ("database_url", "role", "scheme", "widths"),
+    [("sqlite", "admin", "light", WIDTHS), ("postgresql", "admin", "dark", WIDTHS[:1]),
+     ("sqlite", "viewer", "light", WIDTHS[:1])],
+    indirect=["database_url"],
+)  # fmt: skip
+def test_every_page(open_page: Open, role: str, scheme: str, widths: tuple[int, ...]) -> None:
+    """No finding of axe, nothing beyond the edge, one heading, the skip link first, no error in the browser."""
+    page = open_page(role, scheme=scheme)
+
+    assert wrong_ones(page, addresses(), widths=widths) == {}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_is_not_there(open_page: Open, seen: Seen, scheme: str) -> None:
+    """A page like the others, which says so."""
+    seen.expected.add(404)
+    page = open_page(scheme=scheme)
+
+    assert wrong_ones(page, list(MISSING)) == {}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_reading_needs_no_javascript(open_page: Open) -> None:
+    """Every page has its heading and its navigation, and the links of it lead there."""
+    page = open_page(javascript=False)
+    page.goto("/")
+
+    for link in ("Events", "Users", "Queues", "Dead letters", "Settings", "Overview"):
+        page.get_by_role("navigation", name="Pages").get_by_role("link", name=link).click()
+        assert page.locator("h1").count() == 1
+        assert page.locator("nav a[aria-current=page]").inner_text().startswith(link)
