@@ -72,6 +72,12 @@ class Keys:
     def scheduled(self, queue: str) -> str:
         return f"{self.prefix}:scheduled:{queue}"
 
+    def deferred(self, queue: str) -> str:
+        return f"{self.prefix}:deferred:{queue}"
+
+    def canceled(self, queue: str) -> str:
+        return f"{self.prefix}:canceled:{queue}"
+
     def seen(self, event_id: str) -> str:
         return f"{self.prefix}:seamkeeper:seen:{event_id}"
 
