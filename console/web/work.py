@@ -52,7 +52,7 @@ STATES = ("queued", *REGISTRIES)
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """One queue: how many jobs are in each state, how long the first has waited, in seconds, whether somebody paused it,
+    """One queue: how many jobs are in each state, how long the first has waited (seconds), whether somebody paused it,
     and when the next of those that wait for their time comes."""
 
     name: str
