@@ -305,6 +305,16 @@ class Queues(Turns):
         """It could not be done and is tried again: until then an ask is none more."""
         self._wait_again(keys=[self._resync_mark(function, name, goes_on)], args=[*self.starts, job_id])
 
+    def ask_registration(self, *, repair: bool) -> str:
+        """Asks for a look at our webhook at Seam now; `repair`: and that it be put right, whatever the setting says."""
+        job = Job(
+            job_id=f"registration-{uuid.uuid4().hex[:8]}",
+            function=CHECK_REGISTRATION,
+            arguments={"repair": True} if repair else {},  # an older worker knows no such argument
+            description="registration (repair)" if repair else "registration (look)",
+        )
+        return self.ask_once(self.keys.waiting(job.description), job, queue=RESYNC, delay=None, is_at_front=True)
+
     def ask_replay(self, replay_id: int, *, delay: timedelta | None = None) -> str:
         """Asks for the next step of a replay. It stands behind live work and before a resync: it is short."""
         job = Job(
