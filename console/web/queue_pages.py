@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from console.web import asked, job_actions, job_pages, queue_actions, work
-from console.web.rendering import page, product_version
+from console.web.rendering import page
 from console.web.sparkline import sparkline
 from console.web.state import Console, console_of, part
 from seamkeeper import mirror, redis_checks, seam_limits
@@ -93,9 +93,7 @@ def queues(request: Request) -> Response:
         names=part(lambda: _names(console, flow.value.workers if flow.value else [])).value or {},
         words=WORDS,
         sparkline=sparkline,
-        our_version=product_version(),
         most=console.settings.seam_rate,
-        looks_every=console.settings.maintenance.total_seconds(),
     )
 
 

@@ -49,7 +49,7 @@ def test_the_webhook_is_looked_at_and_repaired(site: TestClient, engine: Engine,
         assert site.post(path, headers=OURS).headers["location"] == "/settings#webhook"
 
     jobs = [Job.fetch(each.decode(), redis, JSONSerializer) for each in redis.lrange("rq:queue:resync", 0, -1)]
-    assert sorted(json.dumps(job.kwargs) for job in jobs) == ["{}", '{"repair": true}']
+    assert sorted(json.dumps(job.kwargs) for job in jobs) == ['{"repair": true}', "{}"]
     assert {job.func_name for job in jobs} == {"workers.jobs.check_registration"}
     assert "None has &lt;it&gt;." in page
     assert "/settings/webhook/repair" in page
