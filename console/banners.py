@@ -96,9 +96,16 @@ def _of_the_dead(kept: Kept) -> Iterator[Banner]:
     if kept.causes:
         worst = kept.causes[0]
         cause = worst["cause"] + (f": {worst['field']}" if worst["field"] else "")
-        share = f"{number(worst['number'])} share" if worst["number"] > 1 else "One has"
-        words += f" {share} {'one' if worst['number'] > 1 else 'the'} cause: `{cause}`."
+        words += f" {_share(worst['number'], count)}: `{cause}`."
     yield Banner("warn", f"{shown} {what} {'is' if count == 1 else 'are'} dead.", words, "/dead")
+
+
+def _share(of_worst: int, count: int) -> str:
+    if count == 1:
+        return "Its cause"
+    if of_worst == count:
+        return "All share one cause"
+    return f"{number(of_worst)} share one cause" if of_worst > 1 else "One of the causes"
 
 
 def _of_lesser(kept: Kept | None, working: Working) -> Iterator[Banner]:
