@@ -12,6 +12,7 @@ database, redis             ours were away for all tries
 worker_died                 three workers ended while they ran it (memory, a kill)
 time_out, memory            it took longer, or more, than a job may
 unexpected:KeyError, …      a mistake in code, ours or yours
+cancelled                   a person cancelled its job in the console
 temporary, permanent        anything else; the sentence says what
 """
 
@@ -48,6 +49,7 @@ _HELP = {
     "time_out": "A replay can help if it was slow only then.",
     "memory": "A replay needs more memory than it had.",
     "unexpected:": "A mistake in code: a replay helps only after that was mended.",
+    "cancelled": "A replay does it after all.",
     "temporary": "A replay can help.",
 }
 

@@ -72,6 +72,12 @@ class Keys:
     def scheduled(self, queue: str) -> str:
         return f"{self.prefix}:scheduled:{queue}"
 
+    def deferred(self, queue: str) -> str:
+        return f"{self.prefix}:deferred:{queue}"
+
+    def canceled(self, queue: str) -> str:
+        return f"{self.prefix}:canceled:{queue}"
+
     def seen(self, event_id: str) -> str:
         return f"{self.prefix}:seamkeeper:seen:{event_id}"
 
@@ -298,6 +304,16 @@ class Queues(Turns):
     def resync_waits(self, function: str, name: str, *, job_id: str, goes_on: bool = False) -> None:
         """It could not be done and is tried again: until then an ask is none more."""
         self._wait_again(keys=[self._resync_mark(function, name, goes_on)], args=[*self.starts, job_id])
+
+    def ask_registration(self, *, repair: bool) -> str:
+        """Asks for a look at our webhook at Seam now; `repair`: and that it be put right, whatever the setting says."""
+        job = Job(
+            job_id=f"registration-{uuid.uuid4().hex[:8]}",
+            function=CHECK_REGISTRATION,
+            arguments={"repair": True} if repair else {},  # an older worker knows no such argument
+            description="registration (repair)" if repair else "registration (look)",
+        )
+        return self.ask_once(self.keys.waiting(job.description), job, queue=RESYNC, delay=None, is_at_front=True)
 
     def ask_replay(self, replay_id: int, *, delay: timedelta | None = None) -> str:
         """Asks for the next step of a replay. It stands behind live work and before a resync: it is short."""

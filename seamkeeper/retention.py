@@ -25,7 +25,7 @@ from sqlalchemy import (
 )  # fmt: skip
 
 from seamkeeper import clock
-from seamkeeper.database import actions, attempts, changes, dead_letters, events, issues, notices, replays
+from seamkeeper.database import actions, attempts, audit, changes, dead_letters, events, issues, notices, replays
 from seamkeeper.journal import SETTLED
 from seamkeeper.settings import Settings
 
@@ -94,6 +94,7 @@ KEPT: tuple[Kept, ...] = (
     Kept(dead_letters, _history, dead_letters.c.ended_at, (dead_letters.c.ended_at, dead_letters.c.dead_id), true()),
     Kept(notices, _history, notices.c.made_at, (notices.c.notice_id,), notices.c.state.in_(("sent", "dead"))),
     Kept(replays, _history, replays.c.asked_at, (replays.c.replay_id,), replays.c.state != "running"),
+    Kept(audit, _history, audit.c.at, (audit.c.audit_id,), true()),
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-_RESULT_TTL = timedelta(hours=1)
+RESULT_TTL = timedelta(hours=1)
 _FAILURE_TTL = timedelta(days=30)
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,200}")  # what RQ accepts
 
@@ -53,7 +53,7 @@ class Terms:
             "retry_intervals": json.dumps([jittered(delay) for delay in self.retry_delays]),
             "origin": queue,
             "timeout": int(self.timeout.total_seconds()),
-            "result_ttl": int(_RESULT_TTL.total_seconds()),
+            "result_ttl": int(RESULT_TTL.total_seconds()),
             "failure_ttl": int(_FAILURE_TTL.total_seconds()),
         }
 

@@ -189,11 +189,11 @@ def probe_system(*, name: str, why: str) -> None:
 
 
 @postponable
-def check_registration() -> None:
-    """Is our webhook at Seam as it must be?"""
+def check_registration(repair: bool = False) -> None:
+    """Is our webhook at Seam as it must be? `repair`: a person wants it put right."""
     tools = tools_of_this_process()
     with run_of("registration", tools.queues), attempt(tools, "check_registration"), key_refused.watched(tools):
-        registration.check(tools)
+        registration.check(tools, repair=repair)
 
 
 def look_at_systems() -> None:

@@ -45,10 +45,11 @@ class Look:
         return [state for state, is_so in wrong.items() if is_so]
 
 
-def check(tools: Tools) -> None:
-    """One look, the repairs that SEAMKEEPER_REGISTER allows, and what then is open as findings."""
+def check(tools: Tools, *, repair: bool = False) -> None:
+    """One look, the repairs that SEAMKEEPER_REGISTER (or, with `repair`, a person) allows, and what then is open as
+    findings."""
     told = tools.settings
-    if told.register == "off":
+    if told.register == "off" and not repair:
         return
     with database.reading(tools.engine) as connection:
         known = registration.read(connection)
@@ -58,7 +59,7 @@ def check(tools: Tools) -> None:
         return
     look = _look(tools, url, known)
     done = ""
-    if told.register == "repair" and set(look.states) - {"duplicated"}:
+    if (repair or told.register == "repair") and set(look.states) - {"duplicated"}:
         done, known = _repair(tools, look, known)
         look = _look(tools, url, known)  # accepted is not applied
     _keep(tools, known, look, done)

@@ -1,64 +1,91 @@
-"""The settings this process was started with. Secrets are never shown, not even in part."""
+"""What this installation was told, who may do what, whether it can work, and who did what."""
 
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from console import effective
+from console.doctor import examine
+from console.web import asked
+from console.web.access import needs_login
+from console.web.acting import Asked, Done, action
+from console.web.asking import queues_of
 from console.web.rendering import page, product_version
 from console.web.state import Console, console_of, part
-from seamkeeper.settings import SETTINGS, Setting, Settings
+from seamkeeper import audit, policies, registration
+from seamkeeper.settings import Settings
 
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One setting as the page shows it."""
-
-    name: str
-    meaning: str
-    value: str
-    is_secret: bool
-    is_default: bool
+_LATEST = 8
+# Said on the page; each role may do what those before it may.
+_ROLES = (
+    ("viewer", "Looks at everything; names, e-mail addresses, telephone numbers and payloads are masked."),
+    ("operator", "Also sees people unmasked, replays, syncs, pauses and resumes, edits what is desired, requeues and "
+                 "cancels jobs, lets schedules run now."),
+    ("admin", "Also discards dead letters, deletes jobs, stops workers, recreates people, repairs the webhook."),
+)  # fmt: skip
 
 
 def settings(request: Request) -> Response:
     """GET /settings"""
     console = console_of(request)
-    lines = [_line(console.settings, setting) for setting in SETTINGS]
-    return page(request, "settings.html", lines=lines, parts=_parts(console), redis=part(lambda: _redis(console)))
+    told = console.settings
+    return page(
+        request,
+        "settings.html",
+        lines=effective.lines(told),
+        parts=_parts(console),
+        results=examine(console),
+        webhook=part(lambda: _webhook(console)),
+        policies=part(lambda: _policies(console)),
+        audited=part(lambda: _audit(console, before=None, limit=_LATEST)),
+        redis=part(lambda: console.redis.ping()),
+        roles=_ROLES,
+        logins=[*((each, "login") for each in told.console_logins), *((each, "token") for each in told.api_tokens)],
+        proxies=told.trusted_proxies,
+        proxy_roles=told.proxy_roles,
+        has_login=needs_login(told),
+        keeps=_keeps(told),
+    )
 
 
-def _line(settings: Settings, setting: Setting) -> Line:
-    value = getattr(settings, setting.attribute)
-    is_default = value == getattr(Settings(), setting.attribute)
-    text = _hidden(value, is_default) if setting.is_secret else _text(value)
-    return Line(setting.name, setting.meaning, text, setting.is_secret, is_default)
+def audit_log(request: Request) -> Response:
+    """GET /settings/audit"""
+    console, before = console_of(request), request.query_params.get("before", "")
+    if before and not (before.isdecimal() and len(before) < 16):
+        raise HTTPException(400, "This address names a place in the list that cannot be read.")
+    about = asked.filters(request, "kind", "id")
+    lines = part(lambda: _audit(console, before=int(before) if before else None, limit=asked.PAGE + 1, **about))
+    shown = (lines.value or [])[: asked.PAGE]
+    next_before = str(shown[-1]["audit_id"]) if len(lines.value or []) > asked.PAGE else None
+    return page(request, "audit.html", lines=lines, shown=shown, next_before=next_before, query=about, is_later=before)
 
 
-def _hidden(value: Any, is_default: bool) -> str:
-    if not value:
-        return "not set"
-    if isinstance(value, tuple):
-        return f"{len(value)} set, hidden" if len(value) > 1 else "set, hidden"
-    return "default" if is_default else "set, hidden"
+def check_now(told: Asked) -> Done:
+    """A worker looks at our webhook."""
+    queues_of(told.console).ask_registration(repair=False)
+    return Done("A worker looks at our webhook at Seam now; this page shows what it finds.", "/settings#webhook")
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, timedelta):
-        seconds = value.total_seconds()
-        return f"{seconds / 3600:g} h" if seconds >= 3600 else f"{seconds:g} s"
-    if isinstance(value, tuple):
-        return ", ".join(str(each) for each in value) or "not set"
-    if isinstance(value, int):
-        return f"{value:,}"
-    return str(value) or "not set"
+def repair(told: Asked) -> Done:
+    """A worker puts it right, whatever SEAMKEEPER_REGISTER says."""
+    queues_of(told.console).ask_registration(repair=True)
+    return Done("A worker puts our webhook at Seam right now; this page shows what became of it.", "/settings#webhook")
+
+
+def _keeps(told: Settings) -> dict[str, timedelta]:
+    return {
+        "Settled events and their tries": told.keep_events,
+        "Changes, writes, the audit log, closed issues": told.keep_history,
+        "Ids of events, against repeated deliveries": told.dedupe,
+    }
 
 
 def _parts(console: Console) -> dict[str, str]:
@@ -70,14 +97,26 @@ def _parts(console: Console) -> dict[str, str]:
     }
 
 
-def _redis(console: Console) -> dict[str, str]:
-    info = console.redis.info("server") | console.redis.info("memory")
-    policy = str(info.get("maxmemory_policy", "unknown"))
-    return {
-        "Redis or Valkey": str(info.get("valkey_version") or info.get("redis_version", "unknown")),
-        "Memory used": str(info.get("used_memory_human", "unknown")),
-        "When memory is full": policy if policy == "noeviction" else f"{policy}: work can be lost; set noeviction",
-    }
+def _webhook(console: Console) -> registration.Registration:
+    with console.reading() as connection:
+        return registration.read(connection)
 
 
-routes = [Route("/settings", settings, methods=["GET"])]
+def _policies(console: Console) -> list[dict[str, Any]]:
+    with console.reading() as connection:
+        return policies.list_policies(connection)[:100]
+
+
+def _audit(
+    console: Console, *, before: int | None, limit: int, kind: str | None = None, id: str | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    with console.reading() as connection:
+        return audit.lines(connection, kind=kind, subject_id=id, before=before, limit=limit)
+
+
+routes = [
+    action("/settings/webhook/check", check_now, name="webhook.check", kind="webhook"),
+    action("/settings/webhook/repair", repair, name="webhook.repair", role="admin", kind="webhook"),
+    Route("/settings", settings, methods=["GET"]),
+    Route("/settings/audit", audit_log, methods=["GET"]),
+]

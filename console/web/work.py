@@ -7,10 +7,11 @@ workers from their hashes, where a lost one can still be seen.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from redis import Redis
@@ -35,8 +36,10 @@ from rq.worker_registration import get_keys
 
 from seamkeeper import clock
 from seamkeeper.queues import QUEUES, Keys
+from seamkeeper.rqjob import RESULT_TTL
 
 PAGE = 100
+LOST_AFTER = timedelta(seconds=45)
 REGISTRIES: Mapping[str, type[BaseRegistry]] = {
     "started": StartedJobRegistry,
     "scheduled": ScheduledJobRegistry,
@@ -49,18 +52,20 @@ STATES = ("queued", *REGISTRIES)
 
 @dataclass(frozen=True, slots=True)
 class QueueState:
-    """One queue: how many jobs are in each state, how long the first has waited, in seconds, and whether somebody
-    paused it."""
+    """One queue: how many jobs are in each state, how long the first has waited (seconds), whether somebody paused it,
+    and when the next of those that wait for their time comes."""
 
     name: str
     counts: Mapping[str, int]
     oldest_age: float | None
     is_paused: bool = False
+    next_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """One worker: idle, busy, suspended or lost; its jobs in words; its heartbeat."""
+    """One worker: idle, busy, suspended (no job is given to it now) or lost; its jobs in words; its heartbeat.
+    `version` is Seamkeeper's, empty for a stock worker of RQ's."""
 
     name: str
     state: str
@@ -70,6 +75,8 @@ class WorkerState:
     host: str
     done: int
     failed: int
+    version: str = ""
+    rq_version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,7 @@ class JobState:
     ended_at: datetime | None
     worker: str
     due_at: datetime | None = None
+    acs_user_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +112,31 @@ def queue_states(redis: Redis) -> list[QueueState]:
     """Our queues, in the order in which work matters."""
     paused = {as_text(name) for name in redis.smembers(Keys(RQ_KEY_PREFIX).paused_queues())}
     return [_queue_state(redis, name, is_paused=name in paused) for name in QUEUES]
+
+
+def per_minute(redis: Redis, *, minutes: int = 60, buckets: int = 30) -> dict[str, list[float]]:
+    """Queue -> how many jobs ended well in a minute, oldest first, as RQ's finished registries tell: the score of an
+    entry is the end of the hour for which it is kept."""
+    step, now = minutes * 60 // buckets, clock.now().timestamp() + RESULT_TTL.total_seconds()
+    with redis.pipeline(transaction=False) as pipeline:
+        for name in QUEUES:
+            key = _registry(redis, name, "finished").key
+            for place in range(buckets):
+                begin = now - minutes * 60 + place * step
+                pipeline.zcount(key, f"({begin}", begin + step)
+        counts = iter(pipeline.execute())
+    return {name: [next(counts) * 60 / step for _ in range(buckets)] for name in QUEUES}
+
+
+def schedulers(redis: Redis) -> dict[str, tuple[str, float]]:
+    """Queue -> who holds its lock, and in how many seconds it ends unless it is renewed; without one nobody acts."""
+    keys, found = Keys(RQ_KEY_PREFIX), {}
+    for name in QUEUES:
+        key = keys.scheduler_lock(name)
+        holder = redis.get(key)
+        if holder is not None:
+            found[name] = (as_text(cast(bytes, holder)), float(redis.ttl(key)))
+    return found
 
 
 def jobs_in(redis: Redis, queue: str, state: str, *, first: int = 0) -> list[JobState]:
@@ -154,7 +187,8 @@ def _queue_state(redis: Redis, name: str, *, is_paused: bool) -> QueueState:
     first = _jobs(redis, dict.fromkeys(queue.get_job_ids(0, 1)))
     since = (first[0].enqueued_at or first[0].created_at) if first else None
     oldest_age = max(0.0, (clock.now() - since).total_seconds()) if since else None
-    return QueueState(name, counts, oldest_age, is_paused)
+    due = cast(list[tuple[str, float]], redis.zrange(_registry(redis, name, "scheduled").key, 0, 0, withscores=True))
+    return QueueState(name, counts, oldest_age, is_paused, _instant(due[0][1]) if due else None)
 
 
 def _jobs(redis: Redis, due: Mapping[str, datetime | None]) -> list[JobState]:
@@ -192,6 +226,7 @@ def _state(job: Job, due_at: datetime | None = None) -> JobState:
         ended_at=_aware(job.ended_at),
         worker=job.worker_name or "",
         due_at=due_at,
+        acs_user_id=_acs_user_id(job),
     )
 
 
@@ -209,22 +244,55 @@ def _arguments(job: Job) -> Mapping[str, Any]:
         return {}
 
 
+def _acs_user_id(job: Job) -> str | None:
+    """Whom a job is about, where its arguments say so."""
+    try:
+        arguments = _arguments(job)
+        body = arguments.get("body")
+        about = json.loads(body) if isinstance(body, str) else arguments
+        name = about.get("acs_user_id") if isinstance(about, Mapping) else None
+    except (ValueError, RecursionError, AttributeError):
+        return None
+    return name if isinstance(name, str) else None
+
+
 def _worker(redis: Redis, key: str) -> WorkerState:
     name = key.removeprefix(Worker.redis_worker_namespace_prefix)
     found: dict[str, str] = decode_redis_hash(redis.hgetall(key), decode_values=True)
     executions = redis.smembers(WORKER_EXECUTIONS_KEY_TEMPLATE.format(name))
     job_ids = sorted(StartedJobRegistry.parse_job_id(as_text(entry)) for entry in executions)
-    heartbeat = found.get("last_heartbeat")
+    heartbeat = _heartbeat(found.get("last_heartbeat", ""))
+    version = found.get("seamkeeper_version", "")
     return WorkerState(
         name=name,
-        state=found.get("state", "?") if found else "lost",
+        state=_state_of(found, heartbeat),
         queues=tuple(filter(None, found.get("queues", "").split(","))),
         jobs=tuple(_jobs(redis, dict.fromkeys(job_ids))),
-        heartbeat_at=_aware(utcparse(heartbeat)) if heartbeat else None,
+        heartbeat_at=heartbeat,
         host=found.get("hostname", ""),
         done=int(found.get("successful_job_count") or 0),
         failed=int(found.get("failed_job_count") or 0),
+        version=version,
+        rq_version=found.get("version", ""),
     )
+
+
+def _heartbeat(text: str) -> datetime | None:
+    try:
+        return _aware(utcparse(text)) if text else None
+    except ValueError:
+        return None
+
+
+def _state_of(found: Mapping[str, str], heartbeat: datetime | None) -> str:
+    """RQ forgets a worker only minutes after its end. Ours beat every five seconds and their jobs go to others after
+    thirty; a stock one that idles may be silent for seven minutes."""
+    if not found:
+        return "lost"
+    is_ours = "seamkeeper_version" in found
+    if is_ours and (heartbeat is None or clock.now() - heartbeat > LOST_AFTER):
+        return "lost"
+    return found.get("state", "?")
 
 
 def _aware(at: datetime | None) -> datetime | None:

@@ -418,3 +418,18 @@ def test_a_removed_webhook_heals_up_to_the_next_delivery(
     said = capfd.readouterr()
     everything = said.out + said.err + (receiver.logs / "receiver.log").read_text(encoding="utf-8")
     assert not any(secret.removeprefix("whsec_") in everything for secret in (made.secret, SECRET))
+
+
+@pytest.mark.parametrize("register", ["check", "off"])
+def test_a_person_asks_for_the_repair(configured: Configure, sim: Running, register: str) -> None:
+    """Then it is put right whatever SEAMKEEPER_REGISTER says; without being asked it is not."""
+    webhook = sim.world.add_webhook(URL, secret=SECRET, event_types=["acs_user.created"])
+    floor = configured(register=register)
+
+    check(floor.tools)
+    before = list(sim.world.webhooks[webhook.webhook_id].event_types)
+    check(floor.tools, repair=True)
+
+    assert before == ["acs_user.created"]
+    assert "acs_user.deleted" in sim.world.webhooks[webhook.webhook_id].event_types
+    assert kept(floor).state == "ok"

@@ -15,6 +15,7 @@ from seamkeeper import checkpoints, clock, database, retention
 from seamkeeper.database import (
     actions,
     attempts,
+    audit,
     changes,
     dead_letters,
     events,
@@ -109,6 +110,7 @@ def test_history_is_kept_longer(floor: Floor) -> None:
         for at in (YEARS, MONTHS):
             over = {"endpoint": "x", "asked_by": "x", "why": {}, "before": {}, "request": {}, "started_at": at}
             connection.execute(insert(changes).values(**for_all, type="x", source="x", at=at))
+            connection.execute(insert(audit).values(who="Ada", role="admin", action="x", at=at))
             connection.execute(insert(actions).values(**for_all, **over, outcome="ok", ended_at=at))
             connection.execute(insert(actions).values(**for_all, **over))
             issue = {"kind": "error", "code": "x", "first_seen_at": at, "last_seen_at": at}
@@ -237,6 +239,8 @@ def test_an_index_leads_to_every_bite(engine: Engine, kept: retention.Kept) -> N
         done = {"chosen": {}, "state": "done", "rate": 1, "matched": 1, "eligible": 1, "done": 1, "skipped": 0}
         done |= {"asked_by": "x", "asked_at": MONTHS, "moved_at": MONTHS}
         connection.execute(insert(replays), [done for _ in range(3000)])
+        line = {"who": "Ada", "role": "admin", "action": "x", "at": MONTHS}
+        connection.execute(insert(audit), [line for _ in range(3000)])
         notice = {"title": "x", "body": "x", "state": "sent", "made_at": MONTHS}
         connection.execute(insert(notices), [notice | {"name": f"n{n}"} for n in range(3000)])
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -31,6 +32,11 @@ _LIVES = 30  # seconds without a heartbeat until a job's worker is taken for dea
 _BEATS = 6  # heartbeats in that time
 _LONGEST_SLEEP = 5.0  # seconds between looks at memory and age, while nothing runs
 _PATIENCE = 10.0  # seconds a worker that was told to end waits for a Redis that is away
+
+try:
+    _VERSION = version("seamkeeper")
+except PackageNotFoundError:  # run from a checkout that was never installed
+    _VERSION = "unknown"
 
 SetAside = Callable[[Any, str], None]
 
@@ -111,6 +117,10 @@ class ConcurrentWorker(BaseWorker):
             return
         self._watch.stop_job(payload.get("job_id"), payload.get("execution_id"))
         self._wake()
+
+    def serialize(self) -> dict[str, Any]:
+        """With our version beside RQ's: during an upgrade the console tells the old from the new."""
+        return {**super().serialize(), "seamkeeper_version": _VERSION}
 
     def _set_connection(self, connection: Any) -> Any:
         return connection  # RQ would raise its time-out to that of a blocking pop, which this loop never does

@@ -169,7 +169,9 @@ def _left(redis: Redis) -> dict[str, Any]:
 
 def _read(redis: Redis, key: bytes, kind: str) -> Any:
     if kind == "hash":
-        return _fields(redis.hgetall(key))
+        fields = redis.hgetall(key)
+        fields.pop(b"seamkeeper_version", None)  # the one field that we add, to the worker's own hash
+        return _fields(fields)
     if kind == "stream":
         return [_fields(fields) for _, fields in redis.xrange(key)]
     if kind == "zset":
