@@ -102,8 +102,8 @@ def test_serve_needs_a_secret() -> None:
             id="serve",
         ),
         pytest.param(
-            ["console", "--port", "0", "--trust-network"],
-            ["console.web", "--host", "127.0.0.1", "--port", "0", "--trust-network"],
+            ["console", "--port", "0", "--allow-host", "a", "--allow-host", "b"],
+            ["console.web", "--host", "127.0.0.1", "--port", "0", "--allow-host", "a", "--allow-host", "b"],
             id="console",
         ),
         pytest.param(

@@ -19,7 +19,7 @@ from seamkeeper import database, issues, journal, mirror
 USERS, EVENTS, TIMES = 400, 4000, 250
 LARGE = ("events", "attempts", "acs_users", "issues", "changes", "actions", "audit", "dead_letters")
 WHOLE = ("counts of users", "dead letters, by cause", "count of dead letters", "issues by code")  # of all, by intent
-WALKED = ("issues, cleared", "dead letters")  # along the key, where many fit
+WALKED = ("issues, cleared", "dead letters", "audit", "replays")  # along the key, where many fit
 
 LONG_AGO = (crowd.NOW - timedelta(days=25), "e")
 
