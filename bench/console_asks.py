@@ -35,7 +35,15 @@ def pages(connection: Connection, made: crowd.Crowd) -> list[str]:
         "/users?search=jo", f"/users?search={quote('pérez')}", "/users?search=%2B1555", "/users?search=nobody",
         "/users?search=jack&sync=paused", f"/users/{made.busiest}", f"/users/{made.user_ids[3]}",
         "/queues", "/queues/events/queued", "/queues/events/failed", "/queues/events/scheduled?from=300",
-        "/dead", f"/dead?before={deep}", "/settings", "/metrics",
+        f"/events?system={made.systems[0]}", f"/events?system={made.systems[0]}&status=done&type=acs_user.deleted",
+        "/events?source=backfill", "/events?source=backfill&status=dead", "/events?tries=2", "/events?tries=2&status=done",
+        "/events?time=7d&status=dead", "/events?search=jo", f"/events?search={one['event_id']}", "/events?search=msg_1",
+        "/users?managed=no", f"/users/plan?user={made.user_ids[1]}&user={made.user_ids[2]}", "/users/plan?sync=drifted",
+        f"/users/{made.user_ids[3]}/desired", "/dead", f"/dead?before={deep}", "/replays", "/events/rejected",
+        "/settings", "/settings/audit", "/metrics",
+        "/api/v1/events", "/api/v1/events?status=done&type=lock.unlocked", "/api/v1/users", "/api/v1/users?sync=drifted",
+        "/api/v1/users?search=jo", f"/api/v1/users/{made.busiest}", "/api/v1/desired", "/api/v1/issues",
+        "/api/v1/queues", "/api/v1/dead-letters", "/api/v1/dead-letters/causes",
     ]  # fmt: skip
 
 
