@@ -40,7 +40,7 @@ def pages(connection: Connection, made: crowd.Crowd) -> list[str]:
         "/events?tries=2&status=done",
         "/events?time=7d&status=dead", "/events?search=jo", f"/events?search={one['event_id']}", "/events?search=msg_1",
         "/users?managed=no", f"/users/plan?user={made.user_ids[1]}&user={made.user_ids[2]}", "/users/plan?sync=drifted",
-        f"/users/{made.user_ids[3]}/desired", "/dead", f"/dead?before={deep}", "/replays", "/events/rejected",
+        f"/users/{made.user_ids[3]}/desired", "/dead", "/dead?before=1000", "/replays", "/events/rejected",
         "/settings", "/settings/audit", "/metrics",
         "/api/v1/events", "/api/v1/events?status=done&type=lock.unlocked", "/api/v1/users",
         "/api/v1/users?sync=drifted",
