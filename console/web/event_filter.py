@@ -70,6 +70,7 @@ def number(text: str | None) -> int | None:
     """How many tries. Raises 400."""
     if text is None:
         return None
-    if not text.isdecimal() or len(text) > 4:
+    found = asked.whole(text)
+    if found is None or found > 9999:
         raise HTTPException(400, "The number of tries in this address cannot be read.")
-    return int(text)
+    return found

@@ -7,7 +7,6 @@ from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -58,14 +57,20 @@ def settings(request: Request) -> Response:
 
 def audit_log(request: Request) -> Response:
     """GET /settings/audit"""
-    console, before = console_of(request), request.query_params.get("before", "")
-    if before and not (before.isdecimal() and len(before) < 16):
-        raise HTTPException(400, "This address names a place in the list that cannot be read.")
+    console, before = console_of(request), asked.row(request)
     about = asked.filters(request, "kind", "id")
-    lines = part(lambda: _audit(console, before=int(before) if before else None, limit=asked.PAGE + 1, **about))
+    lines = part(lambda: _audit(console, before=before, limit=asked.PAGE + 1, **about))
     shown = (lines.value or [])[: asked.PAGE]
     next_before = str(shown[-1]["audit_id"]) if len(lines.value or []) > asked.PAGE else None
-    return page(request, "audit.html", lines=lines, shown=shown, next_before=next_before, query=about, is_later=before)
+    return page(
+        request,
+        "audit.html",
+        lines=lines,
+        shown=shown,
+        next_before=next_before,
+        query=about,
+        is_later=before is not None,
+    )
 
 
 def check_now(told: Asked) -> Done:

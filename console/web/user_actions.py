@@ -196,16 +196,15 @@ def _ask(asked: Asked, *, why: str, mode: str = ORDINARY) -> None:
 
 
 def _hours(asked: Asked, offered: tuple[int, ...]) -> int:
-    text = asked.text("hours")
-    if not text.isascii() or not text.isdigit() or int(text) not in offered:
+    hours = asking.whole(asked.text("hours"))
+    if hours not in offered:
         raise Refused(f"Choose one of {', '.join(map(str, offered))} hours.", to=_page(asked))
-    return int(text)
+    return hours
 
 
 def _issue(asked: Asked) -> int:
     """The number of an open issue of this user."""
-    text = asked.text("issue")
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    number = asking.whole(asked.text("issue")) or 0
     with asked.console.reading() as connection:
         found = issues.find_issue(connection, number)
     if found is None or found["acs_user_id"] != asked.path["acs_user_id"]:
