@@ -16,6 +16,7 @@ from console.web.acting import Asked, Done, Form, Refused, action
 from console.web.asked import whole
 from console.web.asking import queues_of
 from console.web.event_filter import instant, number
+from console.web.people import need
 from console.web.rendering import page
 from console.web.state import Console, console_of, part
 from seamkeeper import clock, replays
@@ -44,6 +45,8 @@ def plan(request: Request) -> Response:
     `about` whose events."""
     fields = [(name, asked.readable(value.strip())) for name, value in request.query_params.multi_items()]
     chosen = replays.until_now(_chosen(fields))
+    if chosen.search:  # it counts those whom the beginning of a name leads to
+        need(request, "operator")
     found = part(lambda: Asking(_plan(console_of(request), chosen), _fields(chosen)))
     return page(request, "replay_plan.html", found=found, chosen=words_of(chosen.as_json()), most=MOST, rates=_RATES,
                 is_of_users=_is_of_users(fields), back=_back(fields))  # fmt: skip
