@@ -10,7 +10,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, select
 
 from bench import crowd
-from seamkeeper import audit, clock, dead, event_filters, history, issues, journal, mirror, replays, user_filters
+from seamkeeper import audit, clock, dead, event_filters, history, issues, journal, mirror, replays
 from seamkeeper.database import events
 
 Query = Callable[[Connection], Any]
@@ -64,8 +64,6 @@ def lists(connection: Connection, made: crowd.Crowd) -> dict[str, Query]:
     }
     for filters in _of_users(made):
         found[f"users {_words(filters)}"] = _call(mirror.list_users, filters | {"limit": 51})
-        if "after" not in filters:
-            found[f"count of users {_words(filters)}"] = _count_users(filters)
     hour, month = crowd.NOW - timedelta(hours=1), crowd.NOW - timedelta(days=crowd.DAYS)
     last_letter = dead.list_open(connection, limit=1)
     found |= {
@@ -202,10 +200,6 @@ def _call(query: Any, arguments: dict[str, Any]) -> Query:
 
 def _count(filters: dict[str, Any]) -> Query:
     return lambda connection: journal.count_events(connection, event_filters.Wanted(**filters))
-
-
-def _count_users(filters: dict[str, Any]) -> Query:
-    return lambda connection: mirror.count_fitting(connection, user_filters.Wanted(**filters))
 
 
 def _words(filters: dict[str, Any]) -> str:

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, insert, select, update
 from seamkeeper import clock
 from seamkeeper.database import audit, plain
 
+_BEYOND = 2**31 - 1  # no line has a larger number
+
 Outcome = Literal["done", "refused", "failed"]
 
 
@@ -57,6 +59,6 @@ def lines(
     query = select(audit).order_by(audit.c.audit_id.desc()).limit(limit)
     if kind is not None:
         query = query.where(audit.c.kind == kind, audit.c.subject_id == subject_id)
-    if before is not None:
-        query = query.where(audit.c.audit_id < before)
+    # always with an end, so that SQLite, too, tells that it enters the table there instead of reading all of it
+    query = query.where(audit.c.audit_id < (_BEYOND if before is None else before))
     return [{name: plain(value) for name, value in row.items()} for row in connection.execute(query).mappings()]

@@ -12,7 +12,7 @@ database, redis             ours were away for all tries
 worker_died                 three workers ended while they ran it (memory, a kill)
 time_out, memory            it took longer, or more, than a job may
 unexpected:KeyError, …      a mistake in code, ours or yours
-cancelled                   a person cancelled its job in the console
+cancelled                   a person cancelled (or, with the database away, deleted) its job in the console
 temporary, permanent        anything else; the sentence says what
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -104,17 +105,62 @@ def adopt(connection: Connection, acs_user_id: str, *, by: str) -> dict[str, str
     Gives the fields that could not be taken, with what is wrong with them (Seam would refuse them if they were sent
     back: a masked number, an open end); None when the user is not known or gone.
     """
-    query = select(acs_users.c.observed).where(acs_users.c.acs_user_id == acs_user_id, acs_users.c.deleted_at.is_(None))
-    observed = connection.execute(query).scalar_one_or_none()
+    observed = _live(connection, acs_user_id)
     if not observed:
         return None
-    values = {name: observed_value(observed, name) for name in UPDATABLE_FIELDS}
-    values = {name: value for name, value in values.items() if value is not None}
+    values = _values_of(observed, UPDATABLE_FIELDS)
     wrong = mistakes(values, at=clock.now())
     good = {name: value for name, value in values.items() if name not in wrong}
     if good:
         set_desired(connection, acs_user_id, good, by=by)
     return wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """`wrong`: field -> why its live value could not be taken, so what was desired stays; `let_go`: fields that are not
+    managed any more, since Seam shows no value."""
+
+    wrong: dict[str, str]
+    let_go: list[str]
+
+
+def accept(connection: Connection, acs_user_id: str, *, by: str) -> Accepted | None:
+    """Makes what Seam shows of one user what is desired, so that nothing differs afterwards: also where a value is gone
+    there, and also a suspension, if that was managed. None when the user is not known or gone."""
+    observed = _live(connection, acs_user_id)
+    if not observed:
+        return None
+    held = desired_of(connection, acs_user_id)
+    values = _values_of(observed, (*UPDATABLE_FIELDS, *held))
+    if "access_schedule" in held:
+        values.setdefault("access_schedule", None)  # of this field alone nothing can be desired
+    wrong = mistakes(values, at=clock.now())
+    wanted = {name: value for name, value in values.items() if name not in wrong}
+    wanted |= {name: held[name] for name in wrong if name in held}
+    if wanted:
+        replace_desired(connection, acs_user_id, wanted, by=by)
+    elif held:
+        forget_desired(connection, acs_user_id)
+    return Accepted(wrong, [name for name in held if name not in values])
+
+
+def hold(connection: Connection, acs_user_id: str) -> None:
+    """Whoever else writes what is desired of this user waits until this transaction ends: it can be compared first."""
+    connection.execute(
+        select(desired_users.c.acs_user_id).where(desired_users.c.acs_user_id == acs_user_id).with_for_update()
+    )
+
+
+def _live(connection: Connection, acs_user_id: str) -> Any:
+    """What Seam showed last of a user who is there."""
+    query = select(acs_users.c.observed).where(acs_users.c.acs_user_id == acs_user_id, acs_users.c.deleted_at.is_(None))
+    return connection.execute(query).scalar_one_or_none()
+
+
+def _values_of(observed: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    values = {name: observed_value(observed, name) for name in names}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _row(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ _ORDER = ("tries", "source", "event_type", "acs_system_id", "acs_user_id", "stat
 class Wanted:
     """What is asked for; None is any. `search`: an event_id, a svix-id (`msg_…`), an acs_user_id, or the beginning of
     a user's name, e-mail address or telephone number (of at most 100 users). `since` is met by events received at that
-    moment, `until` is not."""
+    moment, `until` is not. `is_whole`: people are found by whole words only."""
 
     status: str | None = None
     event_type: str | None = None
@@ -58,6 +58,7 @@ class Wanted:
     since: datetime | None = None
     until: datetime | None = None
     tries_at_least: int | None = None
+    is_whole: bool = False
 
 
 def newest(connection: Connection, wanted: Wanted, *, before: Place | None, limit: int) -> list[str]:
@@ -72,7 +73,7 @@ def count(connection: Connection, wanted: Wanted, *, at_most: int) -> int:
 
 
 def _ids(connection: Connection, wanted: Wanted, before: Place | None) -> Select[Any]:
-    named = found_named(connection, wanted.search)
+    named = found_named(connection, wanted.search, is_whole=wanted.is_whole)
     filters = _filters(wanted)
     is_sqlite = connection.dialect.name == "sqlite"
     if named is None:
@@ -157,7 +158,7 @@ def _fewest(connection: Connection, filters: dict[str, Any], between: ColumnElem
     return min(zip(found, range(len(names)), names, strict=True))[2]
 
 
-def found_named(connection: Connection, search: str | None) -> ColumnElement[bool] | None:
+def found_named(connection: Connection, search: str | None, *, is_whole: bool = False) -> ColumnElement[bool] | None:
     """The events that a search names: at most a handful of ids, or those of some users."""
     if search is None:
         return None
@@ -166,10 +167,10 @@ def found_named(connection: Connection, search: str | None) -> ColumnElement[boo
         return events.c.event_id.in_(connection.execute(query).scalars().all())
     if connection.execute(select(events.c.event_id).where(events.c.event_id == search)).first():
         return events.c.event_id == search
-    return events.c.acs_user_id.in_(_users(connection, search))
+    return events.c.acs_user_id.in_(_users(connection, search, is_whole))
 
 
-def _users(connection: Connection, search: str) -> Sequence[str]:
+def _users(connection: Connection, search: str, is_whole: bool) -> Sequence[str]:
     """The user with this id is among them, even one whom nobody ever read."""
-    found = connection.execute(found_by(search, at_most=_MOST_USERS).limit(_MOST_USERS))
+    found = connection.execute(found_by(search, is_whole=is_whole, at_most=_MOST_USERS).limit(_MOST_USERS))
     return [search, *(row.acs_user_id for row in found if row.acs_user_id != search)]

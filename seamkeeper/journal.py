@@ -301,12 +301,15 @@ def list_events(
     since: datetime | None = None,
     until: datetime | None = None,
     tries_at_least: int | None = None,
+    is_whole: bool = False,
     before: Place | None = None,
     limit: int = 50,
 ) -> list[dict[str, Any]]:
     """Events, newest first, without their bodies; `before` is the (received_at, event_id) of the last one seen. The
     filters: `event_filters.Wanted`."""
-    wanted = Wanted(status, event_type, acs_user_id, acs_system_id, source, search, since, until, tries_at_least)
+    wanted = Wanted(
+        status, event_type, acs_user_id, acs_system_id, source, search, since, until, tries_at_least, is_whole
+    )
     ids = event_filters.newest(connection, wanted, before=before, limit=limit)
     query = select(*(column for column in events.c if column.name != "body")).where(events.c.event_id.in_(ids))
     found = {row["event_id"]: _as_json(row) for row in connection.execute(query).mappings()}
@@ -364,12 +367,6 @@ def _newest_tries(since: datetime) -> Subquery:
     """As many as can be looked at while a page waits: their outcomes stand in no index."""
     query = select(attempts.c.started_at, attempts.c.outcome).where(attempts.c.started_at >= since)
     return query.order_by(attempts.c.started_at.desc()).limit(_MOST_TRIES).subquery()
-
-
-def count_with(connection: Connection, status: str, *, at_most: int = 1000) -> int:
-    """How many events have a status; counting ends at `at_most`, so that a large number costs no more."""
-    some = select(events.c.event_id).where(events.c.status == status).limit(at_most).subquery()
-    return int(connection.execute(select(func.count()).select_from(some)).scalar_one())
 
 
 def _arrival(body: str, arrival: Arrival) -> dict[str, Any]:

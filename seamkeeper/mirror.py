@@ -263,22 +263,18 @@ def list_users(
     search: str | None = None,
     code: str | None = None,
     managed: bool | None = None,
+    is_whole: bool = False,
     after: str = "",
     limit: int = 50,
 ) -> list[dict[str, Any]]:
     """Users by id, a page at a time: `after` is the last acs_user_id seen. The filters: `user_filters.Wanted`."""
-    wanted = Wanted(sync, health, acs_system_id, search, code, managed)
+    wanted = Wanted(sync, health, acs_system_id, search, code, managed, is_whole)
     ids = user_filters.page(connection, wanted, after=after, limit=limit)
     names = ("acs_user_id", "acs_system_id", "display_name", "sync", "health", "reason", "drift", "read_at")
     query = select(*(acs_users.c[name] for name in names)).where(acs_users.c.acs_user_id.in_(ids))
     rows = connection.execute(query).mappings()
     found = {row["acs_user_id"]: {name: plain(row[name]) for name in names} for row in rows}
     return [found[acs_user_id] for acs_user_id in ids if acs_user_id in found]
-
-
-def count_fitting(connection: Connection, wanted: Wanted, *, at_most: int = 1000) -> int:
-    """How many users fit; counting ends at `at_most`, so that a large number costs no more."""
-    return user_filters.count(connection, wanted, at_most=at_most)
 
 
 def moved_of(connection: Connection, acs_user_id: str) -> dict[str, Any]:

@@ -24,29 +24,19 @@ class AsciiJson(JSONResponse):
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
-def told(request: Request, value: Any) -> Any:
+def told(request: Request, value: Mapping[str, Any]) -> Any:
     """A row, or a payload, as this person may see it."""
-    if not person_of(request).sees_names:
-        value = _without_addresses(masking.masked_json(value) if not isinstance(value, str) else value)
-    return readable(value)
-
-
-def _without_addresses(value: Any, field: str = "") -> Any:
-    """Sentences hold e-mail addresses and telephone numbers, too, wherever they stand. Ids stay."""
-    if isinstance(value, dict):
-        return {name: _without_addresses(each, str(name)) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_without_addresses(each, field) for each in value]
-    return masking.masked_text(value) if isinstance(value, str) and not field.endswith("_id") else value
+    return readable(value if person_of(request).sees_names else masking.masked_json(value, masking.called(value)))
 
 
 def payload(request: Request, body: str) -> Any:
-    """A body as it was received: its JSON, or its text when it is none."""
+    """A body as it was received: its JSON, or its text when it is none. Viewers see no text that is none."""
+    if not person_of(request).sees_names:
+        return readable(masking.masked_json(body))
     try:
-        value = json.loads(body)
+        return readable(json.loads(body))
     except (ValueError, RecursionError):
-        value = body
-    return told(request, value)
+        return readable(body)
 
 
 def readable(value: Any, depth: int = 0) -> Any:

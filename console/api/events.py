@@ -14,6 +14,7 @@ from console.api.cursors import cursor, place, wrong_cursor
 from console.api.operations import AnId, Asked, Cursor, Instant, Limit, Moment, NextCursor, Text, read, write
 from console.api.recorded import recorded
 from console.api.replays import Replay, begin
+from console.web.people import person_of
 from console.web.state import console_of
 from seamkeeper import clock, journal
 from seamkeeper.replays import Chosen
@@ -94,7 +95,8 @@ def list_events(request: Request, asked: Annotated[EventFilters, Query()]) -> An
         rows = journal.list_events(
             connection, status=asked.status, event_type=asked.type, acs_user_id=asked.user, acs_system_id=asked.system,
             source=asked.source, search=asked.search, since=asked.since, until=asked.until,
-            tries_at_least=asked.tries_at_least, before=_before(asked.cursor), limit=asked.limit + 1,
+            tries_at_least=asked.tries_at_least, is_whole=not person_of(request).sees_names,
+            before=_before(asked.cursor), limit=asked.limit + 1,
         )  # fmt: skip
     shown = rows[: asked.limit]
     last = shown[-1] if len(rows) > len(shown) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -15,6 +14,7 @@ from console.api.cursors import cursor, place
 from console.api.issues import Issue
 from console.api.operations import AnId, Asked, Cursor, Limit, Moment, NextCursor, Text, read, write
 from console.api.recorded import recorded
+from console.web.people import person_of
 from console.web.state import console_of
 from seamkeeper import issues, mirror, resyncs
 from seamkeeper.queues import RESYNC_ALL
@@ -114,11 +114,12 @@ def list_users(request: Request, asked: Annotated[UserFilters, Query()]) -> Any:
     with console_of(request).reading() as connection:
         rows = mirror.list_users(
             connection, sync=asked.sync, health=asked.health, acs_system_id=asked.system, search=asked.search,
-            code=asked.code, managed=asked.managed, after=after, limit=asked.limit + 1,
+            code=asked.code, managed=asked.managed, is_whole=not person_of(request).sees_names, after=after,
+            limit=asked.limit + 1,
         )  # fmt: skip
         shown = rows[: asked.limit]
         codes = issues.open_codes(connection, [row["acs_user_id"] for row in shown])
-    items = [told(request, _row(row)) | {"codes": codes.get(row["acs_user_id"], [])} for row in shown]
+    items = [told(request, row) | {"codes": codes.get(row["acs_user_id"], [])} for row in shown]
     return {"items": items, "next_cursor": cursor(shown[-1]["acs_user_id"]) if len(rows) > len(shown) else None}
 
 
@@ -129,8 +130,7 @@ def get_user(request: Request, acs_user_id: AnId) -> Any:
         found = mirror.find_user(connection, acs_user_id)
     if found is None:
         raise HTTPException(404, "No user with this id was ever read, and nothing is desired of one.")
-    theirs = [told(request, each) for each in found["issues"]]
-    return told(request, _row(found)) | {"issues": theirs}
+    return told(request, found)
 
 
 @write(router, "POST", "/users/{acs_user_id:path}/sync", Looking, 404, status=202)
@@ -160,8 +160,3 @@ def sync_many(request: Request, asked: SyncAll) -> Any:
         if asked.everything:
             work.queues.ask_resync(RESYNC_ALL, "all", why=why)
     return {"users": len(users), "systems": len(systems), "everything": asked.everything}
-
-
-def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Without its issues, whose sentences are told by themselves."""
-    return {name: value for name, value in row.items() if name != "issues"}

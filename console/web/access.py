@@ -21,8 +21,11 @@ from console.web.refusals import refusal
 from seamkeeper.settings import Login, Network, Role, Settings
 
 OPEN = ("/livez", "/readyz")  # for probes; they say nothing about anybody
-_NAMES = ("x-forwarded-email", "x-forwarded-user", "remote-user")
-_GROUPS = ("x-forwarded-groups", "remote-groups")
+# Names and groups, as oauth2-proxy sets them, and as Authelia and others do.
+_KINDS = (
+    (("x-forwarded-email", "x-forwarded-user"), "x-forwarded-groups"),
+    (("remote-user",), "remote-groups"),
+)
 _TRIES, _WINDOW = 10, 60.0  # wrong secrets from one address for one name, in seconds
 _REMEMBERED = 10_000
 
@@ -61,23 +64,29 @@ class Access:
     def _proven(
         self, logins: tuple[Login, ...], name: str, secret: str, address: str, path: str
     ) -> Person | Response | None:
-        """All are compared, each in the same time, so that an answer's time tells nothing about names or secrets."""
+        """All are compared, each in the same time, so that an answer's time tells nothing about names or secrets. A
+        right token is let in whatever others tried: nobody guesses one, and behind a proxy all have one address."""
         key = f"{address} {name[:100]}"
-        if self.wrong.wait(key):
-            return refusal(path, "Too many wrong tries; wait a minute.", 429, {"Retry-After": str(int(_WINDOW))})
         by = "login" if name or logins is self.settings.console_logins else "token"
         found = [login for login in logins if _same(secret, login.secret) & (by == "token" or _same(name, login.name))]
+        if self.wrong.wait(key) and not (found and by == "token"):
+            return refusal(path, "Too many wrong tries; wait a minute.", 429, {"Retry-After": str(int(_WINDOW))})
         if not found:
             self.wrong.note(key)
             return None
         return Person(found[0].name, found[0].role, "login" if by == "login" else "token")
 
     def _of_proxy(self, headers: Headers, path: str) -> Person | Response:
-        name = next((value for each in _NAMES if (value := headers.get(each, "").strip())), "")
+        kinds = [kind for kind in _KINDS if any(each in headers for each in (*kind[0], kind[1]))]
+        if len(kinds) > 1:  # a proxy sets one kind; the other came from whoever asks, who would choose their groups
+            return refusal(
+                path, "X-Forwarded-… and Remote-… both say who this is; the proxy must remove one kind.", 403
+            )
+        names, groups = kinds[0] if kinds else ((), "")
+        name = next((value for each in names if (value := headers.get(each, "").strip())), "")
         if not name:
             return refusal(path, "The proxy did not say who this is (X-Forwarded-User or -Email).", 403)
-        groups = {part.strip() for each in _GROUPS for part in headers.get(each, "").split(",")}
-        role = _role(self.settings.proxy_roles, groups)
+        role = _role(self.settings.proxy_roles, {part.strip() for part in headers.get(groups, "").split(",")})
         if role is None:
             return refusal(path, "None of your groups has a role here (SEAMKEEPER_PROXY_ROLES).", 403)
         return Person(name[:200], role, "proxy")

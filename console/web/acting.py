@@ -27,7 +27,7 @@ from console.web.state import Console, console_of
 from seamkeeper import audit
 from seamkeeper.settings import Role
 
-_LONGEST = 1_048_576  # bytes of a form
+_LONGEST, _MOST = 1_048_576, 5000  # bytes and fields of a form
 
 Form = Mapping[str, list[str]]
 
@@ -89,10 +89,13 @@ def action(path: str, act: Act, *, name: str, role: Role = "operator", kind: str
         console = console_of(request)
         path_names = {key: readable(str(value)) for key, value in request.path_params.items()}
         subject_id = next(reversed(path_names.values()), None)
-        with console.engine.begin() as connection:
-            line = audit.begin(
-                connection, who=person.name, role=person.role, action=name, kind=kind, subject_id=subject_id
-            )
+        try:
+            with console.engine.begin() as connection:
+                line = audit.begin(
+                    connection, who=person.name, role=person.role, action=name, kind=kind, subject_id=subject_id
+                )
+        except (SQLAlchemyError, OSError) as error:
+            raise HTTPException(503, "The database did not answer, so nothing was done. Try again.") from error
         asked = Asked(request, console, person, form, path_names)
         try:
             done = act(asked)
@@ -102,6 +105,9 @@ def action(path: str, act: Act, *, name: str, role: Role = "operator", kind: str
         except Shown as shown:
             _end(console, line, "refused", reason="not valid")
             return shown.response
+        except HTTPException as refusal:
+            _end(console, line, "refused", reason=str(refusal.detail))
+            raise
         except (SQLAlchemyError, RedisError, OSError) as error:
             _try_to_end(console, line, error)
             raise HTTPException(
@@ -143,5 +149,8 @@ async def _form(request: Request) -> Form:
         if size > _LONGEST:
             raise HTTPException(413, "This form is too long.")
         parts.append(part)
-    found = parse_qs(b"".join(parts).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=5000)
+    try:
+        found = parse_qs(b"".join(parts).decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST)
+    except ValueError:
+        raise HTTPException(413, "This form has too many fields.") from None
     return {name: [readable(value) for value in values] for name, values in found.items()}

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from seamkeeper import clock
 
 PAGE = 50
+_NO_PLACE = "This address names a place in the list that cannot be read."
 
 
 def filters(request: Request, *names: str) -> dict[str, str]:
@@ -38,7 +39,7 @@ def place(request: Request) -> tuple[datetime, str] | None:
     try:
         return clock.parse(at), event_id
     except (ValueError, OverflowError):
-        raise HTTPException(400, "This address names a place in the list that cannot be read.") from None
+        raise HTTPException(400, _NO_PLACE) from None
 
 
 def place_after(event: dict[str, Any]) -> str:
@@ -48,7 +49,22 @@ def place_after(event: dict[str, Any]) -> str:
 
 def rank(request: Request) -> int:
     """The first job of a page of a registry, counted from 0."""
-    text = request.query_params.get("from", "0")
-    if not text.isdecimal() or len(text) > 9:
-        raise HTTPException(400, "This address names a place in the list that cannot be read.")
-    return int(text)
+    found = whole(request.query_params.get("from", "0"))
+    if found is None:
+        raise HTTPException(400, _NO_PLACE)
+    return found
+
+
+def row(request: Request) -> int | None:
+    """The number of the last row of the page before, as `before=17`."""
+    text = request.query_params.get("before", "")
+    found = whole(text) if text else None
+    if text and found is None:
+        raise HTTPException(400, _NO_PLACE)
+    return found
+
+
+def whole(text: str) -> int | None:
+    """A whole number that every database can compare; None for any other text, however long."""
+    found = int(text) if text.isascii() and text.isdigit() and len(text) < 12 else None
+    return found if found is not None and found < 2**31 else None

@@ -38,5 +38,13 @@ def _is_ours(scope: Scope) -> bool:
     if site is not None:
         return site == "same-origin"
     if origin is not None:
-        return urlsplit(origin).netloc == headers.get("host", "")
+        return _host_of(origin) == headers.get("host")
     return person is not None and person.by == "machine" and str(scope["path"]).startswith("/api/")
+
+
+def _host_of(origin: str) -> str:
+    """`null`, and what is no origin at all, is nobody's."""
+    try:
+        return urlsplit(origin).netloc or "nobody's"
+    except ValueError:
+        return "nobody's"

@@ -42,7 +42,7 @@ class Cause:
 
 def letters(request: Request) -> Response:
     """GET /dead"""
-    cause, before = asked.filters(request, "cause").get("cause"), _place(request)
+    cause, before = asked.filters(request, "cause").get("cause"), asked.row(request)
     console = console_of(request)
     return page(
         request,
@@ -107,15 +107,6 @@ def _named(cause: str | None) -> str:
     if not cause:
         raise HTTPException(400, "This address names no cause.")
     return cause
-
-
-def _place(request: Request) -> int | None:
-    text = request.query_params.get("before", "")
-    if not text:
-        return None
-    if not text.isdecimal() or len(text) > 15:
-        raise HTTPException(400, "This address names a place in the list that cannot be read.")
-    return int(text)
 
 
 routes = [

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from console import desired_input
 from console.web import asked as asking
 from console.web import words
 from console.web.acting import Asked, Done, Form, Refused, Shown
@@ -16,13 +16,12 @@ from console.web.asking import queues_of
 from console.web.people import need
 from console.web.rendering import page
 from console.web.state import console_of, part
+from console.web.user_actions import until_written
 from console.web.user_page import effective_policy, read, stamps_of
-from seamkeeper import clock, desired, mirror
-from seamkeeper.users import mistakes
+from seamkeeper import desired, mirror
 
 _TEXTS = ("full_name", "email_address", "phone_number", "hid_acs_system_id")
 _ENDS = ("starts_at", "ends_at")
-_AN_ID = re.compile(r"[\x21-\x7e]{1,200}")
 _LONGEST = 500
 _MOVED = (
     "What is desired of this user was changed while you wrote. Below is what you wrote; compare it with the page of "
@@ -76,8 +75,7 @@ def _said(asked: Asked, values: Mapping[str, Any]) -> str:
         return "Nothing is desired of this user any more; nothing is changed at Seam."
     with asked.console.reading() as connection:
         found = mirror.find_user(connection, asked.path["acs_user_id"])
-        repair = effective_policy(asked.console, connection, found).repair if found else "apply"
-    after = "" if repair == "apply" else f" Repairs are at {repair}: nothing is written before you press Sync now."
+        after = until_written(effective_policy(asked.console, connection, found)) if found else ""
     return f"Saved: {', '.join(values)}. The user is read and compared now.{after}"
 
 
@@ -125,14 +123,13 @@ def _values(form: Form) -> tuple[dict[str, Any], dict[str, str]]:
         values["access_schedule"] = {end: told.get(end, "") for end in _ENDS}
     if told.get("is_suspended") in ("yes", "no"):
         values["is_suspended"] = told["is_suspended"] == "yes"
-    wrong = mistakes(values, at=clock.now())
+    wrong = desired_input.mistakes(values)
     wrong |= {name: f"is longer than {_LONGEST} characters" for name in _TEXTS if len(told.get(name, "")) > _LONGEST}
-    if "hid_acs_system_id" in values and not _AN_ID.fullmatch(values["hid_acs_system_id"]):
-        wrong["hid_acs_system_id"] = "is no id (1 to 200 printable characters, no spaces)"
     return values, wrong
 
 
 def _stamp(connection: Any, acs_user_id: str) -> str:
+    desired.hold(connection, acs_user_id)
     found = mirror.find_user(connection, acs_user_id)
     return stamps_of(found).desired if found else _NOTHING
 

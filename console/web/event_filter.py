@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from console.web import asked
+from console.web.people import Person
 from seamkeeper import clock
 from seamkeeper.event_filters import Wanted
 
@@ -31,14 +32,15 @@ def chosen(request: Request) -> dict[str, str]:
     return asked.filters(request, *NAMES)
 
 
-def wanted(chosen: Mapping[str, str]) -> Wanted:
-    """The same for a query. Raises 400 for times and numbers that cannot be read."""
+def wanted(chosen: Mapping[str, str], person: Person) -> Wanted:
+    """The same for a query of this person. Raises 400 for times and numbers that cannot be read."""
     span = SPANS.get(chosen.get("time", ""))
     since = clock.now() - span if span else instant(chosen.get("since"))
     return Wanted(
         status=chosen.get("status"), event_type=chosen.get("type"), acs_user_id=chosen.get("user"),
         acs_system_id=chosen.get("system"), source=chosen.get("source"), search=chosen.get("search"), since=since,
         until=None if span else instant(chosen.get("until")), tries_at_least=number(chosen.get("tries")),
+        is_whole=not person.sees_names,
     )  # fmt: skip
 
 
@@ -70,6 +72,7 @@ def number(text: str | None) -> int | None:
     """How many tries. Raises 400."""
     if text is None:
         return None
-    if not text.isdecimal() or len(text) > 4:
+    found = asked.whole(text)
+    if found is None or found > 9999:
         raise HTTPException(400, "The number of tries in this address cannot be read.")
-    return int(text)
+    return found

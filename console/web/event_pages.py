@@ -41,7 +41,7 @@ class Listed:
 def events(request: Request) -> Response:
     """GET /events"""
     chosen, before = event_filter.chosen(request), asked.place(request)
-    wanted, console = event_filter.wanted(chosen), console_of(request)
+    wanted, console = event_filter.wanted(chosen, person_of(request)), console_of(request)
     listed = part(lambda: _listed(console, wanted, before))
     counts = part(lambda: _counts(console, wanted))
     return page(
@@ -71,8 +71,8 @@ def rejected(request: Request) -> Response:
 
 def export(request: Request) -> Response:
     """GET /events/export: what fits the filter, or these ids, as one JSON object a line, the newest first."""
-    wanted, ids = event_filter.wanted(event_filter.chosen(request)), request.query_params.getlist("id")
-    is_masked = not person_of(request).sees_names
+    wanted = event_filter.wanted(event_filter.chosen(request), person_of(request))
+    ids, is_masked = request.query_params.getlist("id"), not person_of(request).sees_names
     lines = _lines(console_of(request), wanted, [asked.readable(each) for each in ids][:MOST_EXPORTED], is_masked)
     headers = {"content-disposition": 'attachment; filename="events.ndjson"'}
     return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)

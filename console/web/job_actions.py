@@ -9,18 +9,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from redis import Redis
+from redis import Redis, WatchError
 from rq.command import send_stop_job_command
 from rq.exceptions import InvalidJobOperation, NoSuchJobError
 from rq.job import Job
 from rq.serializers import JSONSerializer
+from sqlalchemy.exc import SQLAlchemyError
 
 from console.web import words, work
 from console.web.acting import Asked, Done, Refused, action
 from console.web.asking import queues_of
-from console.web.kept_events import keep_cancelled
+from console.web.kept_events import keep_cancelled, keep_deleted
 from seamkeeper import cancel
-from seamkeeper.queues import QUEUES, Keys
+from seamkeeper.queues import QUEUES, Keys, Queues
 from seamkeeper.requeue import IDLE, WAITING, Requeue
 
 _AGAIN = ("failed", "stopped", "canceled")
@@ -55,11 +56,7 @@ def requeue(asked: Asked, job_id: str) -> str:
         return "hurried"
     if status not in _AGAIN:
         return "finished" if status == "finished" else "waiting"
-    answer = Requeue(queues).job(job.id)
-    if answer == IDLE:
-        queues.redis.zrem(queues.keys.canceled(job.origin), job.id)
-        return "requeued"
-    return "waiting" if answer == WAITING else "forgotten"
+    return {IDLE: "requeued", WAITING: "waiting"}.get(_again(queues, job), "forgotten")
 
 
 def cancel_job(asked: Asked, job_id: str) -> str:
@@ -73,22 +70,38 @@ def cancel_job(asked: Asked, job_id: str) -> str:
         return _stop(console.redis, job)
     if status in _ENDED:
         return "ended"
-    with console.engine.begin() as connection:  # the journal's lines stay only if the job was taken
-        keep_cancelled(connection, job, by=asked.person.name)
-        answer = cancel.cancel(console.redis, keys, job.id, job.origin)
-        if answer != cancel.TAKEN:
-            connection.rollback()
+    answer = cancel.NOT_WAITING
+    try:
+        with console.engine.begin() as connection:  # the journal's lines stay only if the job was taken
+            keep_cancelled(connection, job, by=asked.person.name)
+            answer = cancel.cancel(console.redis, keys, job.id, job.origin)
+            if answer != cancel.TAKEN:
+                connection.rollback()
+    except SQLAlchemyError:
+        if answer == cancel.TAKEN:  # it was taken, and nobody knows whether its event was kept: let it run after all
+            _again(queues_of(console), job)
+        raise
     return {cancel.TAKEN: "cancelled", cancel.NOT_WAITING: "running"}.get(answer, "forgotten")
 
 
 def delete(asked: Asked, job_id: str) -> str:
-    """RQ forgets it; its event, if it had one, stays in the journal."""
-    job = _find(asked.console.redis, job_id)
-    if job is None:
-        return "forgotten"
-    if _status(job) not in _ENDED:
-        return "alive"
-    job.delete()
+    """RQ forgets it; its event, if it had one, stays in the journal. Not one that somebody requeued meanwhile."""
+    console = asked.console
+    with console.redis.pipeline() as pipeline:
+        pipeline.watch(Keys(console.settings.redis_key_prefix).job(job_id))  # type: ignore[no-untyped-call]
+        job = _find(console.redis, job_id)
+        if job is None:
+            return "forgotten"
+        if _status(job) not in _ENDED:
+            return "alive"
+        with console.engine.begin() as connection:
+            keep_deleted(connection, job, by=asked.person.name)
+        pipeline.multi()
+        job.delete(pipeline=pipeline)
+        try:
+            pipeline.execute()
+        except WatchError:
+            return "alive"
     return "deleted"
 
 
@@ -128,6 +141,13 @@ def _counted(became: str) -> str:
         "hurried": "come now", "stopping": "asked to stop", "waiting": "wait or run already", "running": "just begun",
         "ended": "had ended", "finished": "ended well", "alive": "still wait or run", "forgotten": "not known any more",
     }.get(became, became)  # fmt: skip
+
+
+def _again(queues: Queues, job: Job) -> int:
+    answer = Requeue(queues).job(job.id)
+    if answer == IDLE:
+        queues.redis.zrem(queues.keys.canceled(job.origin), job.id)
+    return answer
 
 
 def _stop(redis: Redis, job: Job) -> str:

@@ -111,7 +111,9 @@ def _one(field: str, value: Any, known: tuple[str, ...]) -> Any:
         return "…" if is_number and abs(value) >= 10**6 else value  # it may be a telephone number
     if field in _SENTENCES:
         return masked_text(value, known)
-    return value if _PLAIN.fullmatch(field) and _WORD.fullmatch(value) else masked_name(value)
+    if not (_PLAIN.fullmatch(field) and _WORD.fullmatch(value)):
+        return masked_name(value)
+    return value if field.endswith(("id", "ids")) else masked_text(value)  # even a code may be a telephone number
 
 
 def _hidden(name: str) -> str:

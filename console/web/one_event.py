@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from console.web import asked, words, work
+from console.web import asked, tracebacks, words, work
 from console.web.acting import Asked, Done, Refused, action
 from console.web.asking import queues_of
-from console.web.frames import Traceback, read_traceback
 from console.web.rendering import page
 from console.web.state import Console, console_of, part
+from console.web.tracebacks import Traceback
 from console.web.tree import Branch, tree_of
 from seamkeeper import dead, journal, mirror, replays
 from seamkeeper.errors import UnreadableEvent
@@ -106,7 +106,7 @@ def _jobs(redis: Redis, event_id: str, way: list[dict[str, Any]]) -> Jobs:
     for job_id in list(dead_ones)[-_MOST_TRACEBACKS:]:
         found = work.find_job(redis, job_id)
         if found and found.traceback and found.job.status == "failed":
-            failed[job_id] = read_traceback(found.traceback)
+            failed[job_id] = tracebacks.read(found.traceback)
     return Jobs(own, failed)
 
 

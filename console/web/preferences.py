@@ -21,15 +21,23 @@ def times_of(request: Request) -> str:
 
 async def choose(request: Request) -> Response:
     """POST /preferences?times=utc, then back to where it was pressed."""
-    came_from = urlsplit(request.headers.get("referer", ""))
-    is_ours = came_from.netloc == request.headers.get("host") and came_from.path.startswith("/")
-    back = came_from.path.replace("//", "/") + (f"?{came_from.query}" if came_from.query else "") if is_ours else "/"
-    response = RedirectResponse(back, status_code=303)
+    response = RedirectResponse(_back(request), status_code=303)
     chosen = request.query_params.get("times", "")
     if chosen in TIMES:
         is_secure = request.url.scheme == "https"
         response.set_cookie(_COOKIE, chosen, max_age=_YEAR, httponly=True, samesite="strict", secure=is_secure)
     return response
+
+
+def _back(request: Request) -> str:
+    """The page it was pressed on; never an address that begins with `//`, which would be another host's."""
+    try:
+        came_from = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        return "/"
+    if came_from.netloc != request.headers.get("host") or not came_from.path.startswith("/"):
+        return "/"
+    return "/" + came_from.path.lstrip("/") + (f"?{came_from.query}" if came_from.query else "")
 
 
 routes = [Route("/preferences", choose, methods=["POST"])]

@@ -13,8 +13,10 @@ from starlette.routing import Route
 
 from console.web import asked
 from console.web.acting import Asked, Done, Form, Refused, action
+from console.web.asked import whole
 from console.web.asking import queues_of
 from console.web.event_filter import instant, number
+from console.web.people import need
 from console.web.rendering import page
 from console.web.state import Console, console_of, part
 from seamkeeper import clock, replays
@@ -43,6 +45,8 @@ def plan(request: Request) -> Response:
     `about` whose events."""
     fields = [(name, asked.readable(value.strip())) for name, value in request.query_params.multi_items()]
     chosen = replays.until_now(_chosen(fields))
+    if chosen.search:  # it counts those whom the beginning of a name leads to
+        need(request, "operator")
     found = part(lambda: Asking(_plan(console_of(request), chosen), _fields(chosen)))
     return page(request, "replay_plan.html", found=found, chosen=words_of(chosen.as_json()), most=MOST, rates=_RATES,
                 is_of_users=_is_of_users(fields), back=_back(fields))  # fmt: skip
@@ -51,8 +55,8 @@ def plan(request: Request) -> Response:
 def start(asked: Asked) -> Done:
     """POST /replays: the workers take its steps from now on."""
     chosen = replays.until_now(_chosen(_pairs(asked.form)))
-    rate = asked.text("rate") or "600"
-    if not rate.isdecimal() or not 1 <= int(rate) <= 600_000:
+    rate = whole(asked.text("rate") or "600")
+    if rate is None or not 1 <= rate <= 600_000:
         raise Refused("Nothing was replayed: the rate is a number from 1 to 600,000 a minute.", to="/replays")
     found = _plan(asked.console, chosen)
     if not found.eligible:
@@ -60,7 +64,7 @@ def start(asked: Asked) -> Done:
     chosen = chosen if found.is_whole else replace(chosen, at_most=MOST)
     reason = asked.text("reason")[:500] or None
     with asked.console.engine.begin() as connection:
-        replay_id = replays.start(connection, chosen, found, rate=int(rate), by=asked.person.name, reason=reason)
+        replay_id = replays.start(connection, chosen, found, rate=rate, by=asked.person.name, reason=reason)
     queues_of(asked.console).ask_replay(replay_id)
     return Done(
         f"Replay {replay_id} runs.", f"/replays/{replay_id}", {"replay_id": replay_id, "eligible": found.eligible}
@@ -102,8 +106,7 @@ def progress(request: Request) -> Response:
 
 def past(request: Request) -> Response:
     """GET /replays"""
-    text = request.query_params.get("before", "")
-    before = _number(text) if text else None
+    before = asked.row(request)
     found = part(lambda: _past(console_of(request), before))
     return page(request, "replays.html", found=found, is_later_page=before is not None, words_of=words_of,
                 page_size=asked.PAGE)  # fmt: skip
@@ -179,9 +182,10 @@ def _back(fields: list[tuple[str, str]]) -> str:
 
 
 def _number(text: str) -> int:
-    if not text.isdecimal() or len(text) > 15:
+    found = whole(text)
+    if found is None:
         raise HTTPException(404, "There is no such replay.")
-    return int(text)
+    return found
 
 
 routes = [

@@ -7,7 +7,6 @@ from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -20,7 +19,7 @@ from console.web.acting import Asked, Done, action
 from console.web.asking import queues_of
 from console.web.rendering import page, product_version
 from console.web.state import Console, console_of, part
-from seamkeeper import audit, policies, registration
+from seamkeeper import audit, mirror, policies, registration
 from seamkeeper.settings import Settings
 
 _LATEST = 8
@@ -36,7 +35,7 @@ _ROLES = (
 def settings(request: Request) -> Response:
     """GET /settings"""
     console = console_of(request)
-    told = console.settings
+    told, audited = console.settings, part(lambda: _audit(console, before=None, limit=_LATEST))
     return page(
         request,
         "settings.html",
@@ -45,7 +44,8 @@ def settings(request: Request) -> Response:
         results=examine(console),
         webhook=part(lambda: _webhook(console)),
         policies=part(lambda: _policies(console)),
-        audited=part(lambda: _audit(console, before=None, limit=_LATEST)),
+        audited=audited,
+        names=_names(console, audited.value or []),
         redis=part(lambda: console.redis.ping()),
         roles=_ROLES,
         logins=[*((each, "login") for each in told.console_logins), *((each, "token") for each in told.api_tokens)],
@@ -58,14 +58,26 @@ def settings(request: Request) -> Response:
 
 def audit_log(request: Request) -> Response:
     """GET /settings/audit"""
-    console, before = console_of(request), request.query_params.get("before", "")
-    if before and not (before.isdecimal() and len(before) < 16):
-        raise HTTPException(400, "This address names a place in the list that cannot be read.")
+    console, before = console_of(request), asked.row(request)
     about = asked.filters(request, "kind", "id")
-    lines = part(lambda: _audit(console, before=int(before) if before else None, limit=asked.PAGE + 1, **about))
+    lines = part(lambda: _audit(console, before=before, limit=asked.PAGE + 1, **about))
     shown = (lines.value or [])[: asked.PAGE]
     next_before = str(shown[-1]["audit_id"]) if len(lines.value or []) > asked.PAGE else None
-    return page(request, "audit.html", lines=lines, shown=shown, next_before=next_before, query=about, is_later=before)
+    return page(
+        request, "audit.html", lines=lines, shown=shown, names=_names(console, shown), next_before=next_before,
+        query=about, is_later=before is not None,
+    )  # fmt: skip
+
+
+def _names(console: Console, lines: list[dict[str, Any]]) -> dict[str, str]:
+    """Of the people whom these lines are about: who gave a reason may have named them, and viewers see no names."""
+    ids = [line["subject_id"] for line in lines if line["kind"] == "user" and line["subject_id"]]
+
+    def read() -> dict[str, str]:
+        with console.reading() as connection:
+            return mirror.display_names(connection, ids)
+
+    return (part(read).value or {}) if ids else {}
 
 
 def check_now(told: Asked) -> Done:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -24,6 +25,7 @@ from seamkeeper.orders import ORDINARY, ordered
 from seamkeeper.policies import Policy
 
 _MOVED = "This user moved since the page was made, so nothing was done. Look at it as it is now, then decide."
+_UNKNOWN = "No user with this id was ever read, and nothing is desired of one."
 _SNOOZES = (1, 8, 24, 72, 168)  # hours
 
 
@@ -55,19 +57,20 @@ def refresh(asked: Asked) -> Done:
 
 def accept(asked: Asked) -> Done:
     """POST /users/{id}/accept: what is live becomes what is desired."""
-    found, _ = _find(asked)
-    _unmoved(asked, found, "live", "desired")
     with asked.console.engine.begin() as connection:
-        wrong = desired.adopt(connection, asked.path["acs_user_id"], by=asked.person.name)
-    if wrong is None:
+        _unmoved(asked, _held(asked, connection), "live", "desired")
+        taken = desired.accept(connection, asked.path["acs_user_id"], by=asked.person.name)
+    if taken is None:
         raise Refused("This user was never read, or is gone: there is nothing to accept.", to=_page(asked))
     _ask(asked, why=f"live accepted by {asked.person.name}")
     said = "What is live is desired now."
-    if wrong:
+    if taken.let_go:
+        said += f" Not managed any more, since Seam shows no value: {', '.join(taken.let_go)}."
+    if taken.wrong:
         said += " Not taken, since it could not be sent back: " + "; ".join(
-            f"{name} {sentence}" for name, sentence in wrong.items()
+            f"{name} {sentence}" for name, sentence in taken.wrong.items()
         )
-    return Done(said, _page(asked), {"not_taken": sorted(wrong)})
+    return Done(said, _page(asked), {"not_taken": sorted(taken.wrong), "let_go": sorted(taken.let_go)})
 
 
 def pause(asked: Asked) -> Done:
@@ -112,14 +115,13 @@ def suspend(asked: Asked) -> Done:
         raise Refused("This user is gone: nobody can be suspended.", to=_page(asked))
     if not reason:
         raise Refused("Give a reason: it stands in the audit log.", to=f"{_page(asked)}/suspend")
-    _unmoved(asked, found, "desired")
     with asked.console.engine.begin() as connection:
+        _unmoved(asked, _held(asked, connection), "desired")
         values = {"is_suspended": is_suspended}
         desired.set_desired(connection, asked.path["acs_user_id"], values, by=asked.person.name)
     _ask(asked, why=f"{'suspended' if is_suspended else 'unsuspended'} by {asked.person.name}")
     said = "The suspension is desired now." if is_suspended else "It is desired now that this person is not suspended."
-    if policy.repair != "apply":
-        said += f" Repairs are at `{policy.repair}` for this user, so nothing is written before you press Sync now."
+    said += until_written(policy)
     return Done(said, _page(asked), {"is_suspended": is_suspended, "why": reason})
 
 
@@ -169,7 +171,27 @@ def _confirming(request: Request, what: str, *, role: Any) -> Response:
     shown = part(lambda: read(console, acs_user_id))
     if shown.problem is None and shown.value is None:
         return user_response(request, acs_user_id)  # says 404
-    return page(request, f"user_{what}.html", shown=shown, path=f"/users/{words.segment(acs_user_id)}")
+    note = until_written(shown.value.policy) if shown.value else ""
+    return page(request, f"user_{what}.html", shown=shown, note=note, path=f"/users/{words.segment(acs_user_id)}")
+
+
+def until_written(policy: Policy) -> str:
+    """What has to be done before something that is desired is written; nothing where repairs are applied."""
+    remedy = {"plan": "you press Sync now", "paused": "the sync is resumed", "off": "another policy is set"}
+    if policy.repair not in remedy:
+        return ""
+    return f" Repairs are {policy.repair} for this user: nothing is written before {remedy[policy.repair]}."
+
+
+def _held(asked: Asked, connection: Connection) -> Mapping[str, Any]:
+    """The user as they are now, and stay until the transaction ends: no worker and no application comes between."""
+    acs_user_id = asked.path["acs_user_id"]
+    mirror.standing(connection, acs_user_id)
+    desired.hold(connection, acs_user_id)
+    found = mirror.find_user(connection, acs_user_id)
+    if found is None:
+        raise Refused(_UNKNOWN, to="/users")
+    return found
 
 
 def _find(asked: Asked) -> tuple[Mapping[str, Any], Policy]:
@@ -177,7 +199,7 @@ def _find(asked: Asked) -> tuple[Mapping[str, Any], Policy]:
     with asked.console.reading() as connection:
         found = mirror.find_user(connection, asked.path["acs_user_id"])
         if found is None:
-            raise Refused("No user with this id was ever read, and nothing is desired of one.", to="/users")
+            raise Refused(_UNKNOWN, to="/users")
         return found, effective_policy(asked.console, connection, found)
 
 
@@ -196,16 +218,15 @@ def _ask(asked: Asked, *, why: str, mode: str = ORDINARY) -> None:
 
 
 def _hours(asked: Asked, offered: tuple[int, ...]) -> int:
-    text = asked.text("hours")
-    if not text.isascii() or not text.isdigit() or int(text) not in offered:
+    hours = asking.whole(asked.text("hours"))
+    if hours not in offered:
         raise Refused(f"Choose one of {', '.join(map(str, offered))} hours.", to=_page(asked))
-    return int(text)
+    return hours
 
 
 def _issue(asked: Asked) -> int:
     """The number of an open issue of this user."""
-    text = asked.text("issue")
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    number = asking.whole(asked.text("issue")) or 0
     with asked.console.reading() as connection:
         found = issues.find_issue(connection, number)
     if found is None or found["acs_user_id"] != asked.path["acs_user_id"]:

@@ -16,6 +16,7 @@ from console.web.acting import Asked, Done, Refused
 from console.web.asking import queues_of
 from console.web.comparing import Plan
 from console.web.meanings import short
+from console.web.people import person_of
 from console.web.rendering import page
 from console.web.state import Console, Part, console_of, part
 from seamkeeper import clock, desired, issues, journal, mirror, resyncs
@@ -81,8 +82,8 @@ class Plans:
 def users(request: Request) -> Response:
     """GET /users"""
     console, chosen = console_of(request), asked.filters(request, *_FILTERS)
-    after = asked.readable(request.query_params.get("after", ""))
-    listed = part(lambda: _listed(console, chosen, after))
+    after, is_whole = asked.readable(request.query_params.get("after", "")), not person_of(request).sees_names
+    listed = part(lambda: _listed(console, chosen, after, is_whole=is_whole))
     resync = _resyncs(console, listed.value.systems.values()) if listed.value else Part()
     return page(
         request,
@@ -103,8 +104,8 @@ def plan(request: Request) -> Response:
     """GET /users/plan?user=…&user=…, or with the filters of the list: what would be written, and nothing is."""
     console, chosen = console_of(request), asked.filters(request, *_FILTERS)
     ids = [asked.readable(name) for name in request.query_params.getlist("user")][: asked.PAGE]
-    after = asked.readable(request.query_params.get("after", ""))
-    plans = part(lambda: _plans(console, chosen, after, ids))
+    after, is_whole = asked.readable(request.query_params.get("after", "")), not person_of(request).sees_names
+    plans = part(lambda: _plans(console, chosen, after, ids, is_whole=is_whole))
     return page(
         request, "users_plan.html", plans=plans, chosen=chosen, ids=ids, is_later_page=bool(after), at=clock.now()
     )
@@ -141,9 +142,9 @@ def _as_planned(console: Console, orders: Mapping[str, str]) -> dict[str, Mappin
     return {name: drift for name, drift in now.items() if drift and fingerprint(drift) == orders[name]}
 
 
-def _listed(console: Console, chosen: Mapping[str, str], after: str) -> Listed:
+def _listed(console: Console, chosen: Mapping[str, str], after: str, *, is_whole: bool) -> Listed:
     with console.reading() as connection:
-        rows = _rows(connection, chosen, after, limit=asked.PAGE + 1)
+        rows = _rows(connection, chosen, after, limit=asked.PAGE + 1, is_whole=is_whole)
         shown = rows[: asked.PAGE]
         ids = [row["acs_user_id"] for row in shown]
         return Listed(
@@ -158,7 +159,9 @@ def _listed(console: Console, chosen: Mapping[str, str], after: str) -> Listed:
         )
 
 
-def _rows(connection: Connection, chosen: Mapping[str, str], after: str, *, limit: int) -> list[dict[str, Any]]:
+def _rows(
+    connection: Connection, chosen: Mapping[str, str], after: str, *, limit: int, is_whole: bool
+) -> list[dict[str, Any]]:
     return mirror.list_users(
         connection,
         sync=chosen.get("sync"),
@@ -166,6 +169,7 @@ def _rows(connection: Connection, chosen: Mapping[str, str], after: str, *, limi
         acs_system_id=chosen.get("system"),
         search=chosen.get("search"),
         managed={"no": False, "yes": True}.get(chosen.get("managed", "")),
+        is_whole=is_whole,
         after=after,
         limit=limit,
     )
@@ -181,11 +185,11 @@ def _counts(numbers: Mapping[tuple[str, str], int]) -> dict[str, int]:
     return found
 
 
-def _plans(console: Console, chosen: Mapping[str, str], after: str, ids: list[str]) -> Plans:
+def _plans(console: Console, chosen: Mapping[str, str], after: str, ids: list[str], *, is_whole: bool) -> Plans:
     with console.reading() as connection:
         next_id = None
         if not ids:
-            rows = _rows(connection, {"sync": "drifted", **chosen}, after, limit=asked.PAGE + 1)
+            rows = _rows(connection, {"sync": "drifted", **chosen}, after, limit=asked.PAGE + 1, is_whole=is_whole)
             ids = [row["acs_user_id"] for row in rows[: asked.PAGE]]
             next_id = ids[-1] if len(rows) > asked.PAGE else None
         found = [user for name in ids if (user := mirror.find_user(connection, name))]
@@ -202,8 +206,3 @@ def _resyncs(console: Console, rhythms: Iterable[Rhythm]) -> Part[list[tuple[Rhy
         return Part([])
     queues = queues_of(console)
     return part(lambda: [(each, resyncs.progress(queues, each.acs_system_id)) for each in under_way])
-
-
-def system_label(rhythm: Rhythm | None, acs_system_id: str) -> str:
-    """What people call an access system; its id in short when nobody told."""
-    return (rhythm.name if rhythm else None) or f"{acs_system_id[:13]}{'…' if len(acs_system_id) > 13 else ''}"

@@ -8,8 +8,9 @@ from typing import Any
 from redis import Redis
 from sqlalchemy import Engine
 
-from seamkeeper import dead, issues
+from seamkeeper import dead, issues, journal
 from seamkeeper.dead import Failure, Subject
+from seamkeeper.journal import Arrival
 from tests.console.api.conftest import Api, Ask
 from tests.console.web.conftest import AT, accept, keep_event, keep_user
 
@@ -143,15 +144,29 @@ def test_a_viewer_sees_nobody(api_of: Ask, engine: Engine) -> None:
     """No name, address or number in any answer, wherever a stranger put it; an operator sees them."""
     about = {"email_address": "jack@example.com", "phone_number": "+15555550101", "errors": [ERROR]}
     drift = {"full_name": {"observed": "Jack Doe", "desired": "John Doe"}}
-    reason = "+15555550101 was refused"
+    reason = "Jack Doe, +15555550101 was refused"
     keep_user(engine, "u1", health="error", drift=drift, reason=reason, wanted={"full_name": "Jack Doe"}, **about)
     keep_event(engine, "e1", status="dead", reason="jack@example.com was refused", full_name="Jack Doe")
     with engine.begin() as connection:
-        dead.write(connection, Subject("event", "e1", "handle_event"), Failure(reason, "seam:400"), tries=1)
+        for name, body in (("q1", "Jack Doe is here"), ("q2", '"Jack Doe"')):
+            journal.write_unreadable(connection, name, body, "no event", Arrival(AT, "webhook", "msg_2"))
+        letter = Failure("+15555550101 was refused", "seam:400")
+        dead.write(connection, Subject("event", "e1", "handle_event"), letter, tries=1)
         issues.raise_finding(
-            connection, "another_writer", acs_user_id="u1", message=reason, detail={"fields": drift}
+            connection, "another_writer", acs_user_id="u1", message="+15555550101 moved", detail={"fields": drift}
         )  # fmt: skip
-    paths = ["/users", "/users/u1", "/events", "/events/e1", "/issues", "/issues/1", "/issues/2", "/dead-letters"]
+    paths = [
+        "/users",
+        "/users/u1",
+        "/events",
+        "/events/e1",
+        "/events/q1",
+        "/events/q2",
+        "/issues",
+        "/issues/1",
+        "/issues/2",
+        "/dead-letters",
+    ]
     paths += ["/desired", "/desired/u1", "/dead-letters/causes"]
 
     seen = {role: "".join(str(api_of(role).get(path)) for path in paths) for role in ("viewer", "operator")}
@@ -159,3 +174,17 @@ def test_a_viewer_sees_nobody(api_of: Ask, engine: Engine) -> None:
     for secret in ("Jack", "John", "jack@", "5555550101"):
         assert secret not in seen["viewer"]
         assert secret in seen["operator"]
+
+
+def test_a_viewer_finds_people_by_whole_words_only(api_of: Ask, engine: Engine) -> None:
+    """By beginnings a masked number could be had digit by digit."""
+    keep_user(engine, "u1", phone_number="+15555550101")
+    keep_event(engine, "e1")
+    asked = [(role, path, search) for role in ("viewer", "operator") for path in ("/users", "/events")
+             for search in ("+1555", "+15555550101")]  # fmt: skip
+
+    found = {each: len(api_of(each[0]).get(each[1], search=each[2])["items"]) for each in asked}
+
+    assert [each for each, number in found.items() if not number] == [
+        ("viewer", "/users", "+1555"), ("viewer", "/events", "+1555")
+    ]  # fmt: skip

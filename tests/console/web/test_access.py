@@ -137,6 +137,31 @@ def test_a_proxy_says_who_it_is(sqlite_settings: Settings, open_site: Open) -> N
             assert far.get("/", headers=headers).status_code == 401
 
 
+def test_a_stranger_adds_groups_to_what_the_proxy_says(sqlite_settings: Settings, open_site: Open) -> None:
+    """A proxy that sets one kind of headers and lets the other through gives nobody another role, or name."""
+    told = replace(
+        sqlite_settings, trusted_proxies=(ip_network("127.0.0.1/32"),), proxy_roles=(("ops", "admin"), ("*", "viewer"))
+    )
+    with open_site(told) as site:
+        near = _from(site, "127.0.0.1")
+        authelia, oauth2 = {"remote-user": "eve", "remote-groups": "staff"}, {"x-forwarded-user": "eve"}
+        by_eve = [
+            authelia | {"x-forwarded-groups": "ops"}, authelia | {"x-forwarded-email": "ada@example.com"},
+            oauth2 | {"remote-groups": "ops"},
+        ]  # fmt: skip
+        answers = [near.get("/", headers=headers).status_code for headers in by_eve]
+
+    assert answers == [403, 403, 403]
+
+
+def test_a_right_token_after_many_wrong_ones(guarded: TestClient) -> None:
+    """A program with an old token does not lock out the others of its address; a password is limited all the same."""
+    wrong = [guarded.get("/metrics", headers={"authorization": "Bearer old"}).status_code for _ in range(11)]
+
+    assert (wrong[0], wrong[-1]) == (401, 429)
+    assert guarded.get("/metrics", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
+
+
 def test_a_trusted_proxy_does_not_open_the_logins(sqlite_settings: Settings, open_site: Open) -> None:
     """Both ways side by side: a login from elsewhere counts, a name from elsewhere does not."""
     told = replace(sqlite_settings, console_logins=LOGINS, trusted_proxies=(ip_network("10.0.0.0/8"),))

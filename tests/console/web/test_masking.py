@@ -92,7 +92,7 @@ def test_a_viewer_sees_nobody(guarded: TestClient, engine: Engine, redis: Redis)
     paths = [
         "/", "/users", "/users?sync=drifted", "/users/plan", "/users/plan?user=u1", "/users/u1", "/events",
         "/events?user=u1", "/events/e1", "/events/e2", "/dead", "/queues", "/queues/reconcile/queued",
-        "/queues/events/queued", f"/jobs/{job_id}", "/jobs/e2", "/settings",
+        "/queues/events/queued", f"/jobs/{job_id}", "/jobs/e2", "/settings", "/settings/audit",
     ]  # fmt: skip
 
     answers = {path: guarded.get(path, auth=VIEWER) for path in paths}
@@ -164,6 +164,7 @@ MASKED = {
     "known-field": (masking.masked_json, {"acs_user_id": "8d7e", "created_at": "2026-11-22T08:30:00Z"}, None),
     "any-other-field": (masking.masked_json, {"resident": "Jack"}, {"resident": "J…"}),
     "a-code-with-spaces": (masking.masked_json, {"error_code": "Jack Doe"}, {"error_code": "J… D…"}),
+    "a-number-as-code": (masking.masked_json, {"error_code": "+15555550101"}, {"error_code": "+1…0101"}),
     "a-name-as-key": (masking.masked_json, {"Jack Doe": 1}, {"…": 1}),
     "a-number": (masking.masked_json, {"phone": 15555550101, "n": 15555550101, "is_it": True},
                  {"phone": "…", "n": "…", "is_it": True}),
@@ -185,3 +186,29 @@ def test_who_a_sentence_is_about_is_found_in_the_page() -> None:
     known = masking.called({"user": {"observed": {"full_name": "Jack Doe"}}, "names": {"u1": "Mina Patel"}})
 
     assert masking.masked_text("Jack Doe and Patel, not Jackson", known) == "J… D… and P…, not Jackson"
+
+
+def test_a_viewer_finds_people_by_whole_words_only(guarded: TestClient, engine: Engine, redis: Redis) -> None:
+    """Else a telephone number that is masked could be had digit by digit; an operator finds by beginnings."""
+    _plant(engine, redis)
+
+    def finds(auth: tuple[str, str], search: str) -> tuple[bool, bool]:
+        users, events = (guarded.get(path, params={"search": search}, auth=auth).text for path in ("/users", "/events"))
+        return 'href="/users/u1"' in users, 'href="/events/e1"' in events
+
+    for beginning in (PHONE[:8], FIRST[:4], LAST[:4], EMAIL[:4]):
+        assert finds(VIEWER, beginning) == (False, False)
+        assert finds(OPERATOR, beginning) == (True, True)
+    for whole in (PHONE, NAME, f"{LAST} {FIRST}", EMAIL, "u1"):
+        assert finds(VIEWER, whole) == (True, True)
+    assert guarded.get("/events/export", params={"search": FIRST[:4]}, auth=VIEWER).text == ""
+    assert guarded.get("/replay", params={"search": FIRST[:4]}, auth=VIEWER).status_code == 403
+
+
+def test_a_replay_of_whom_somebody_searched(guarded: TestClient, engine: Engine, redis: Redis) -> None:
+    """The words of the search are a person's name: masked where replays are listed."""
+    _plant(engine, redis)
+    to = guarded.post("/replays", data={"search": NAME}, headers=FORM, auth=OPERATOR).headers["location"]
+
+    assert [_seen(guarded.get(path, auth=VIEWER).text) for path in ("/replays", to)] == [[], []]
+    assert NAME in guarded.get(to, auth=OPERATOR).text

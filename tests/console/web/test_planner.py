@@ -123,7 +123,6 @@ ENTERED = {
         lambda connection, _made: journal.settled_between(connection, "acs_user.created", LONG_AGO, crowd.NOW),
         "events_by_type",
     ),
-    "how many of a status": (lambda connection, _made: journal.count_with(connection, "dead"), "events_by_status"),
     "how many each minute": (
         lambda connection, _made: journal.received_per_minute(connection, crowd.NOW - timedelta(hours=1)),
         "events_by_time",

@@ -16,14 +16,16 @@ from rq.job import Job, JobStatus
 from rq.registry import CanceledJobRegistry, FailedJobRegistry, FinishedJobRegistry
 from rq.results import Result
 from rq.serializers import JSONSerializer
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
 from starlette.testclient import TestClient
 
-from console.web import tracebacks
+from console.web import job_actions, tracebacks
 from seamkeeper import audit, clock, dead, journal
 from seamkeeper.queues import Keys
+from seamkeeper.requeue import Requeue
 from seamkeeper.schedules import Schedules
-from tests.console.web.conftest import accept, keep_user, queues_of
+from tests.console.web.conftest import accept, keep_event, keep_user, queues_of
 from tests.workers.concurrent.conftest import a_worker
 
 OURS = {"sec-fetch-site": "same-origin"}
@@ -69,11 +71,11 @@ def test_a_cancelled_event_is_found_among_the_dead_letters(site: TestClient, red
     assert _queue(redis, "events").count == 0
     assert redis.zscore(CanceledJobRegistry("events", connection=redis).key, "e1")
     with engine.connect() as connection:
-        event, letter = journal.find_event(connection, "e1"), dead.find_open(connection, "event", "e1")
-    assert event
+        found, letter = journal.find_event(connection, "e1"), dead.find_open(connection, "event", "e1")
+    assert found
     assert letter
-    assert (event["status"], letter["cause"]) == ("dead", "cancelled")
-    assert '"event_id": "e1"' in event["body"]
+    assert (found["status"], letter["cause"]) == ("dead", "cancelled")
+    assert '"event_id": "e1"' in found["body"]
     assert "in its queue again" in _do(site, "/jobs/e1/requeue")
     assert _queue(redis, "events").get_job_ids() == ["e1"]
     assert not redis.zcard(CanceledJobRegistry("events", connection=redis).key)
@@ -105,6 +107,58 @@ def test_the_chosen_ones_of_a_registry(site_on_sqlite: TestClient, redis: Redis)
     assert _queue(redis, "events").get_job_ids() == ["e3"]
     assert "Choose at least one" in _do(site_on_sqlite, "/queues/events/failed/requeue")
     assert not Job.exists("e1", connection=redis)
+
+
+def test_the_only_copy_of_an_event_is_not_deleted(site: TestClient, redis: Redis, engine: Engine) -> None:
+    """A job that failed for good while the database was away: its body goes into the journal first, since no delivery
+    brings it again. An event that the journal has stays as it is."""
+    accept(redis, "e1", "e2")
+    keep_event(engine, "e2", status="dead", reason="refused")
+    for event_id in ("e1", "e2"):
+        _fail(redis, "events", event_id)
+        assert "is deleted" in _do(site, f"/jobs/{event_id}/delete")
+
+    with engine.connect() as connection:
+        first, second = (journal.find_event(connection, each) for each in ("e1", "e2"))
+        letter = dead.find_open(connection, "event", "e1")
+    assert first
+    assert second
+    assert letter
+    assert (first["status"], '"event_id": "e1"' in first["body"], second["reason"]) == ("dead", True, "refused")
+    assert _registries(redis, "e1") == []
+    assert "queue again" in _do(site, "/events/e1/replay")
+
+
+def test_a_job_that_is_requeued_while_it_is_deleted(
+    site: TestClient, redis: Redis, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stays: it waits in its queue, and nothing was taken from it."""
+    accept(redis, "e1")
+    _fail(redis, "events", "e1")
+    monkeypatch.setattr(job_actions, "keep_deleted", lambda *_, **__: Requeue(queues_of(redis)).job("e1"))
+
+    said = _do(site, "/jobs/e1/delete")
+
+    assert "waits or runs" in said
+    assert _queue(redis, "events").get_job_ids() == ["e1"]
+
+
+def test_the_database_goes_away_while_a_job_is_cancelled(site: TestClient, redis: Redis) -> None:
+    """Nobody knows whether the event was kept, so its job waits again: it is done once more rather than lost."""
+    accept(redis, "e1")
+
+    def no_database(_connection: Any) -> None:
+        if redis.hget("rq:job:e1", "status") == b"canceled":
+            raise OperationalError("commit", {}, Exception("gone"))
+
+    event.listen(Engine, "commit", no_database)
+    try:
+        answer = site.post("/jobs/e1/cancel", headers=OURS)
+    finally:
+        event.remove(Engine, "commit", no_database)
+
+    assert answer.status_code == 503
+    assert _registries(redis, "e1") == ["queued"]
 
 
 def test_a_running_job_is_stopped_not_taken(site_on_sqlite: TestClient, redis: Redis) -> None:

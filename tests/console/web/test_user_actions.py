@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import html
 import re
+import threading
+import time
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -293,3 +295,61 @@ def test_without_redis_nothing_is_promised(sqlite_settings: Settings, open_site:
     assert "+15555550101" in page.text
     assert set(re.findall(r"<button class=\"(?:quiet)?\"[^>]*?( disabled)?>", page.text)) == {" disabled"}
     assert answer.status_code == 503
+
+
+@pytest.mark.parametrize(
+    ("field", "live", "wanted", "then"),
+    [
+        ("is_suspended", True, False, True),
+        ("phone_number", None, "+15555550101", "not managed"),
+        ("access_schedule", None, {"starts_at": "2026-12-01T10:00:00Z", "ends_at": "2026-12-02T10:00:00Z"}, None),
+    ],
+)
+def test_after_an_accept_nothing_differs(
+    site: TestClient, engine: Engine, field: str, live: Any, wanted: Any, then: Any
+) -> None:
+    """Also where Seam shows no value any more, and where somebody was suspended there: nothing is undone behind the
+    back of who accepted it."""
+    drift = {field: {"observed": live, "desired": wanted}}
+    held = {"full_name": "Jack Doe", field: wanted}
+    keep_user(engine, "u1", sync="drifted", drift=drift, wanted=held, **{field: live})
+
+    said = _press(site, "/users/u1/accept")
+
+    with engine.connect() as connection:
+        assert desired.desired_of(connection, "u1").get(field, "not managed") == then
+    assert ("Not managed any more" in said) == (then == "not managed")
+
+
+def test_an_application_writes_while_somebody_accepts(site: TestClient, engine: Engine) -> None:
+    """What it wrote meanwhile is not overwritten: who pressed is told to look again."""
+    _drifted(engine)
+    seen = _fields(site.get("/users/u1").text, "/users/u1/accept")
+    answers: list[str] = []
+    pressing = threading.Thread(
+        target=lambda: answers.append(site.post("/users/u1/accept", data=seen, headers=FORM).headers["location"])
+    )
+
+    with engine.begin() as connection:
+        desired.set_desired(connection, "u1", {"phone_number": "+15555550333"}, by="the application")
+        pressing.start()
+        time.sleep(0.5)
+    pressing.join()
+
+    assert "moved since" in _said(site, answers[0])
+    with engine.connect() as connection:
+        assert desired.desired_of(connection, "u1")["phone_number"] == "+15555550333"
+
+
+@pytest.mark.parametrize(("repair", "remedy"), [("plan", "press Sync now"), ("off", "another policy")])
+def test_what_is_said_is_true_of_the_policy(
+    settings: Settings, open_site: Open, engine: Engine, repair: Any, remedy: str
+) -> None:
+    """Sync now writes under `plan`, and is refused where repairs are off."""
+    keep_user(engine, "u1", wanted=WANTED)
+    with open_site(replace(settings, repair=repair)) as site:
+        seen = _fields(site.get("/users/u1/suspend").text, "/users/u1/suspend")
+        told = seen | {"is_suspended": "yes", "reason": "lost the badge"}
+        to = site.post("/users/u1/suspend", data=told, headers=FORM).headers["location"]
+
+        assert remedy in _said(site, to)
