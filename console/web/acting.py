@@ -89,10 +89,13 @@ def action(path: str, act: Act, *, name: str, role: Role = "operator", kind: str
         console = console_of(request)
         path_names = {key: readable(str(value)) for key, value in request.path_params.items()}
         subject_id = next(reversed(path_names.values()), None)
-        with console.engine.begin() as connection:
-            line = audit.begin(
-                connection, who=person.name, role=person.role, action=name, kind=kind, subject_id=subject_id
-            )
+        try:
+            with console.engine.begin() as connection:
+                line = audit.begin(
+                    connection, who=person.name, role=person.role, action=name, kind=kind, subject_id=subject_id
+                )
+        except SQLAlchemyError as error:  # without that line nothing is done
+            raise HTTPException(503, "The database did not answer, so nothing was done. Try again later.") from error
         asked = Asked(request, console, person, form, path_names)
         try:
             done = act(asked)

@@ -66,5 +66,6 @@ def _wrong(page: Page, path: str) -> list[str]:
 
 
 # what only a stranger would have put into a page
-_THEIRS = """[...document.querySelectorAll('script:not([src="/static/console.js"]), img:not([src="/static/mark.svg"]),'
-    + 'svg[onload], [onerror], [onfocus], [autofocus], style, iframe, [style]')].map(one => one.outerHTML.slice(0, 80))"""
+_THEIRS = """[...document.querySelectorAll('script:not([src="/static/console.js"]), style, iframe, [style], '
+    + 'img:not([src="/static/mark.svg"]), svg[onload], [onerror], [onfocus], [autofocus]')]
+    .map(each => each.outerHTML.slice(0, 80))"""
