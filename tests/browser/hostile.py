@@ -64,7 +64,7 @@ def _people(engine: Engine, told: str) -> None:
     with engine.begin() as connection:
         resyncs.change(connection, ID, name=told, brand=told, trouble=told, began_at=clock.now())
         desired.set_desired(connection, ID, {"full_name": LONG, "email_address": told}, by=told)
-        history.note_change(connection, ID, told[:60], {"full_name": {"from": told, "to": LONG}}, source=told[:60])
+        history.note_change(connection, ID, told[:60], {"full_name": {"from": told, "to": LONG}}, source=told[:20])
         issues.raise_finding(connection, "too_many_missing", acs_system_id=ID, message=told, detail={"who": told})
 
 

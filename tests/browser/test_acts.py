@@ -18,12 +18,11 @@ from rq.serializers import JSONSerializer
 from sqlalchemy import Connection, select
 
 from seamkeeper import audit, clock, dead, desired, issues, replays
-from seamkeeper.database import metadata
 from seamkeeper.database import policies as policies_table
 from seamkeeper.rqjob import job_id_for
 from seamkeeper.schedules import Schedules
 from seamkeeper.settings import Role
-from tests.browser.building import DEAD_EVENT, GONE, JACK, MINA, TOM, furnish
+from tests.browser.building import DEAD_EVENT, GONE, JACK, MINA, TOM, empty, furnish
 from tests.browser.conftest import Open, Seen, Site
 from tests.browser.looking import is_focus_seen
 from tests.console.web.conftest import accept, queues_of
@@ -31,7 +30,11 @@ from tests.console.web.conftest import accept, queues_of
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(300),
+    pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+]
 
 _QUEUED = job_id_for("e-queued")
 
@@ -232,10 +235,7 @@ def _judge(site: Site, orders: PubSub, page: Page, act: Act) -> str:
 
 def _anew(site: Site) -> None:
     """The building as it was before the act, with a worker and a schedule."""
-    site.redis.flushdb()
-    with site.engine.begin() as connection:
-        for table in reversed(metadata.sorted_tables):
-            connection.execute(table.delete())
+    empty(site.engine, site.redis)
     furnish(site.engine, site.redis)
     site.redis.flushdb()  # nothing waits yet but one event
     accept(site.redis, "e-queued", acs_user_id=TOM)

@@ -10,14 +10,14 @@ from starlette.routing import Route
 
 from console.web.app import routes
 from seamkeeper.rqjob import job_id_for
-from tests.browser.building import DEAD_EVENT, JACK
-from tests.browser.conftest import Open, Seen
+from tests.browser.building import DEAD_EVENT, JACK, empty
+from tests.browser.conftest import Open, Seen, Site
 from tests.browser.looking import faults
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 WIDTHS = (1300, 390)
 # What stands for each parameter of a path; a page with another one needs a line here.
@@ -30,6 +30,7 @@ NO_PAGES = ("/metrics", "/livez", "/readyz", "/live", "/events/export", "/users/
 QUERIES = {"/dead/discard": "?cause=seam:no_answer", "/replay": "?status=dead"}  # pages that need to be told of what
 MORE = ("/users?search=nobody", "/events?status=dead", "/users/u-gone", "/users/u-never-read", "/events/e-done")
 OF_A_VIEWER = ["/events", f"/events/{DEAD_EVENT}", "/dead", "/users", f"/users/{JACK}", f"/users/{JACK}/desired"]
+EMPTY = ("/", "/events", "/events/rejected", "/dead", "/users", "/users/plan", "/replays", "/queues", "/settings/audit")
 MISSING = ("/nowhere", "/users/none", "/events/none")
 
 
@@ -67,6 +68,14 @@ def test_every_page_of_a_viewer(open_page: Open, seen: Seen) -> None:
     seen.expected.add(403)
 
     assert wrong_ones(open_page("viewer"), OF_A_VIEWER) == {}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_first_day(site: Site, page: Page) -> None:
+    """Pages with nothing to show are pages, too."""
+    empty(site.engine, site.redis)
+
+    assert wrong_ones(page, list(EMPTY)) == {}
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

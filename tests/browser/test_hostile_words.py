@@ -14,7 +14,7 @@ from tests.browser.looking import overflow
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 _USER = f"/users/{quote(ID, safe='')}"
 PAGES = (
