@@ -42,9 +42,9 @@ def infest(engine: Engine, redis: Redis) -> None:
         replays.start(connection, chosen, Plan(1, 1, {}, 1, 1), rate=60, by=told, reason=told)
         attempt = journal.begin_attempt(connection, job_id=EVENT, job="handle_event", event_id=EVENT)
         journal.end_attempt(connection, attempt, "dead", reason=told)
-        job = Subject("job", ID, told[:100], told, ID, ID)
-        dead.write(connection, job, Failure(told, told[:150], told), tries=3)
-        policies.set_policy(connection, "system", told[:100], by=told, repair="off", reason=told)
+        job = Subject("job", ID, told[:100], TYPE, ID, ID)
+        dead.write(connection, job, Failure(told, told[:150], told[:40]), tries=3)
+        policies.set_policy(connection, "system", told[:100], by=told[:100], repair="off", reason=told)
         journal.write_unreadable(connection, told[:100], told, told, journal.Arrival(clock.now(), "webhook", told[:60]))
     _jobs(redis, told)
 
