@@ -94,8 +94,8 @@ def action(path: str, act: Act, *, name: str, role: Role = "operator", kind: str
                 line = audit.begin(
                     connection, who=person.name, role=person.role, action=name, kind=kind, subject_id=subject_id
                 )
-        except (SQLAlchemyError, OSError) as error:
-            raise HTTPException(503, "The database did not answer, so nothing was done. Try again.") from error
+        except (SQLAlchemyError, OSError) as error:  # without that line nothing is done
+            raise HTTPException(503, "The database did not answer, so nothing was done. Try again later.") from error
         asked = Asked(request, console, person, form, path_names)
         try:
             done = act(asked)

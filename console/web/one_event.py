@@ -65,6 +65,7 @@ def event(request: Request) -> Response:
     jobs = part(lambda: _jobs(console.redis, event_id, found.value.way if found.value else []))
     return page(
         request, "event.html", event_id=event_id, found=found, jobs=jobs.value, jobs_problem=jobs.problem,
+        can_act=jobs.problem is None,
         tries_at_most=len(console.settings.retry_delays) + 1, tree=_tree(request, found.value),
         is_tree=request.query_params.get("payload") == "tree",
     )  # fmt: skip

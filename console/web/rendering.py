@@ -31,12 +31,14 @@ _NAVIGATION = (
 
 
 def page(
-    request: Request, template: str, /, *, status: int = 200, can_be_live: bool = False, **context: Any
-) -> Response:
-    """The page from its template. A part that could not be read makes it a 503, with everything else still there."""
+    request: Request, template: str, /, *, status: int = 200, can_be_live: bool = False, can_act: bool = True,
+    **context: Any,
+) -> Response:  # fmt: skip
+    """The page from its template. A part that could not be read makes it a 503, with everything else still there.
+    `can_act`: False where what its buttons need does not answer."""
     is_whole = not any(isinstance(value, Part) and value.problem for value in context.values())
     frame = _frame(request, context) | {"dead_count": _dead_count(request) if is_whole and status < 400 else None}
-    frame |= {"can_act": is_whole, "toast": toast.take(request)}
+    frame |= {"can_act": is_whole and can_act, "toast": toast.take(request)}
     frame |= {"can_be_live": can_be_live, "is_live": can_be_live and request.query_params.get("live") == "1"}
     text = _environment().get_template(template).render(**frame, **context)
     # What a provider put into a name may be a lone surrogate, which UTF-8 has no bytes for.

@@ -8,6 +8,7 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from seamkeeper import audit, clock, dead, desired, history, issues, mirror, replays
+from seamkeeper.database import metadata
 from seamkeeper.dead import Failure, Subject
 from seamkeeper.replays import Chosen, Plan, until_now
 from tests.console.web.conftest import accept, keep_event, keep_user, queues_of
@@ -30,6 +31,14 @@ def furnish(engine: Engine, redis: Redis) -> None:
         replays.start(connection, chosen, Plan(3, 3, {}, 2, 3), rate=600, by="admin")
         line = audit.begin(connection, who="admin", role="admin", action="user.sync", kind="user", subject_id=JACK)
         audit.end(connection, line, "done")
+
+
+def empty(engine: Engine, redis: Redis) -> None:
+    """As on the first day."""
+    redis.flushdb()
+    with engine.begin() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
 
 
 def _people(engine: Engine) -> None:

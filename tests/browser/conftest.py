@@ -125,6 +125,7 @@ def open_page(browser: Browser, site: Site, seen: Seen) -> Iterator[Open]:
             viewport={"width": width, "height": 1000},
             color_scheme=scheme,
             java_script_enabled=javascript,
+            reduced_motion="reduce",
             http_credentials={"username": role, "password": _PASSWORDS[role]},
             **more,
         )

@@ -21,16 +21,58 @@ function showPause() {
   if (isLive) button.classList.toggle("paused", document.hidden || window.scrollY > 200);
 }
 
-async function readAgain(part) {
+// The page as it is now; null when nobody answers. What it could not read is said, and stays here as it was.
+async function askAgain() {
   let answer;
   try {
     answer = await fetch(location.href, { headers: { accept: "text/html" }, cache: "no-store" });
   } catch {
-    return; // the next time may be better; what is shown keeps its time in the footer
+    return sayStale("The console does not answer.");
   }
-  if (!answer.ok && answer.status !== 503) return;
+  if (!answer.ok && answer.status !== 503) return null;
   const found = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const fresh = found.getElementById(part.id);
+  if (answer.status === 503) {
+    const words = found.querySelector(".notice.bad p, .empty");
+    sayStale(words && words.firstChild ? words.firstChild.textContent.trim() : "A store does not answer.");
+  } else {
+    sayFresh();
+  }
+  return found;
+}
+
+// What is shown is of another time: says of which, and lets nobody act on it. It ends with the next whole answer.
+function sayStale(why) {
+  let line = $(".stale");
+  if (!line) {
+    line = document.createElement("div");
+    line.className = "stale notice bad";
+    line.setAttribute("role", "alert");
+    const at = $("footer time");
+    line.append(document.createElement("p"));
+    line.dataset.shows = at ? at.textContent : "an earlier time";
+    $("#toast").after(line);
+  }
+  const words = `Showing the state of ${line.dataset.shows}, where nothing newer could be read. ${why}`;
+  if (line.firstChild.textContent !== words) line.firstChild.textContent = words;
+  for (const each of $$("main form[method=post] button:enabled")) {
+    each.disabled = true;
+    each.dataset.wasEnabled = "";
+  }
+  return null;
+}
+
+function sayFresh() {
+  const line = $(".stale");
+  if (line) line.remove();
+  for (const each of $$("[data-was-enabled]")) {
+    each.disabled = false;
+    delete each.dataset.wasEnabled;
+  }
+}
+
+async function readAgain(part) {
+  const found = await askAgain();
+  const fresh = found && found.getElementById(part.id);
   if (!fresh || !isQuiet(part)) return;
   const opened = Array.from(part.querySelectorAll("details"), (each) => each.open);
   const row = rows().indexOf(current);
@@ -40,7 +82,7 @@ async function readAgain(part) {
   });
   if (row >= 0) mark(rows()[row], false);
   const at = found.querySelector("footer time");
-  if (at) $("footer time").replaceWith(at);
+  if (at && !$(".stale")) $("footer time").replaceWith(at);
   if (!fresh.hasAttribute("data-refresh")) part.removeAttribute("data-refresh"); // it is over
   prepare(part);
 }
@@ -61,11 +103,20 @@ function follow(line) {
   const met = new Set();
   const list = document.getElementById("events");
   let stream = null;
+  let wasHidden = false;
 
   function say() {
     const number = met.size;
     line.hidden = number === 0;
     line.firstElementChild.textContent = `${number} new ${number === 1 ? "event" : "events"}, show`;
+  }
+  // What came while nobody told us: after this page was hidden, or when the stream could not say.
+  async function catchUp() {
+    const found = list && (await askAgain());
+    if (!found) return;
+    const ids = (page) => Array.from(page.querySelectorAll("#events [data-select]"), (each) => each.value);
+    const shown = new Set(ids(document));
+    for (const id of ids(found)) if (!shown.has(id)) await hear(id);
   }
   async function hear(name) {
     met.add(name);
@@ -81,7 +132,7 @@ function follow(line) {
       const news = JSON.parse(message.data);
       if (news.is_new || isLive) hear(news.event_id);
     });
-    stream.addEventListener("missed", () => hear("missed"));
+    stream.addEventListener("missed", catchUp);
   }
   function look() {
     if (document.hidden && stream) {
@@ -89,7 +140,9 @@ function follow(line) {
       stream = null;
     } else if (!document.hidden && !stream) {
       open();
+      if (wasHidden) catchUp();
     }
+    wasHidden = document.hidden;
   }
   document.addEventListener("visibilitychange", look);
   look();

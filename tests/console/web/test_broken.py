@@ -79,6 +79,18 @@ def test_the_database_is_down(redis_url: str, no_database: str, open_site: Open,
         assert hidden not in answer.text
 
 
+def test_nothing_is_done_without_the_database(
+    redis: Redis, redis_url: str, no_database: str, open_site: Open
+) -> None:  # fmt: skip
+    """An action has its line in the audit first: without it nothing is done, and a sentence says so."""
+    with open_site(Settings(redis_url=redis_url, database_url=no_database)) as site:
+        answer = site.post("/queues/events/pause", headers={"sec-fetch-site": "same-origin"})
+
+    assert answer.status_code == 503
+    assert "nothing was done" in answer.text
+    assert not redis.keys("*paused*")
+
+
 def test_queues_are_read_without_the_database(redis_url: str, no_database: str, open_site: Open) -> None:
     """What is in Redis stays readable."""
     with open_site(Settings(redis_url=redis_url, database_url=no_database)) as site:
