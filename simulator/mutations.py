@@ -40,7 +40,7 @@ class Mutations(State):
         """
         number = changes.get("phone_number")
         if number in self.settings.refused_numbers:
-            raise invalid({"phone_number": ["is not a number that can be called"]})
+            raise invalid({"phone_number": ["is not a number that can be called"]}, "Invalid parameters")
         with self.lock:
             changed = {name: value for name, value in changes.items() if _on_its_way(user, name) != value}
             if "hid_acs_system_id" in changed:

@@ -182,7 +182,9 @@ def test_a_night(deployment: Stack, sim: Running, engine: Engine, page: Page) ->
     olga.follows("Look at it", region="#now")
     olga.reads("seam:400:invalid_input", "Seam refuses it each time: a replay helps only after that was mended.")
     olga.follows("compare the user", region="#letters")
-    olga.reads("Ann Reed", "drifted", REFUSED, "Plan: blocked.", "is not a number that can be called")
+    olga.reads(
+        "Ann Reed", "drifted", REFUSED, "Plan: blocked, for the reason above.", "is not a number that can be called"
+    )
     olga.follows("Edit desired state")
     olga.types("Telephone number", RIGHT)
     olga.presses("Save")
