@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 AT_ONCE ?= 4
 
-.PHONY: run test test-slow proof test-peer test-containers test-browser test-long lint format bench lock clean help
+.PHONY: run test test-slow proof test-peer test-containers test-browser pictures test-long lint format bench lock clean help
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -46,6 +46,9 @@ bench: $(VENV)/.dev $(VENV)/peers/.installed  ## the tables of docs/proof.md, me
 
 test-browser: $(VENV)/.browser  ## the console in a real browser (needs Chromium on PATH)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m browser $(ARGS)
+
+pictures: $(VENV)/.browser  ## docs/pictures anew, of a simulated building in trouble (needs Chromium on PATH)
+	$(BIN)/python -m tests.browser.pictures $(ARGS)
 
 test-long: $(VENV)/.browser  ## the slow ones, the peers and the browser at once, as CI does
 	npm ci --prefix tests/peer --no-audit --no-fund --loglevel error

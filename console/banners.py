@@ -37,7 +37,7 @@ def banners(kept: Kept | None, working: Working | None, at: datetime) -> list[Ba
     if kept:
         found += _of_the_dead(kept)
     if working:
-        found += _of_lesser(kept, working)
+        found += _of_lesser(working)
     return sorted(found, key=lambda banner: banner.tone)  # "bad" before "warn"; else the order above
 
 
@@ -90,14 +90,13 @@ def _of_the_dead(kept: Kept) -> Iterator[Banner]:
     if not kept.dead and not kept.causes:
         return
     count = kept.dead or sum(group["number"] for group in kept.causes)
-    what = ("event" if kept.dead else "dead letter") + ("" if count == 1 else "s")
     shown = number(count) if count < 1000 else "1,000 or more"
     words = "They are not tried again without a person." if count > 1 else "It is not tried again without a person."
     if kept.causes:
         worst = kept.causes[0]
         cause = worst["cause"] + (f": {worst['field']}" if worst["field"] else "")
         words += f" {_share(worst['number'], count)}: `{cause}`."
-    yield Banner("warn", f"{shown} {what} {'is' if count == 1 else 'are'} dead.", words, "/dead")
+    yield Banner("warn", f"{shown} dead {'letter' if count == 1 else 'letters'}.", words, "/dead")
 
 
 def _share(of_worst: int, count: int) -> str:
@@ -108,7 +107,8 @@ def _share(of_worst: int, count: int) -> str:
     return f"{number(of_worst)} share one cause" if of_worst > 1 else "One of the causes"
 
 
-def _of_lesser(kept: Kept | None, working: Working) -> Iterator[Banner]:
+def _of_lesser(working: Working) -> Iterator[Banner]:
+    """Not the jobs in RQ's failed registries: each has a dead letter, and what a later try put right stays there."""
     paused = [queue.name for queue in working.queues if queue.is_paused]
     if working.is_paused:
         yield Banner("warn", "All workers are suspended.", "Continue with `rq resume`.", "/queues")
@@ -118,7 +118,3 @@ def _of_lesser(kept: Kept | None, working: Working) -> Iterator[Banner]:
     if len(working.versions) > 1:
         names = ", ".join(working.versions)
         yield Banner("warn", "Workers of several versions run.", f"{names}: end the old ones.", "/queues")
-    failed = working.count("failed")
-    if failed and kept and not kept.dead and not kept.causes:
-        words = f"{number(failed)} {'job' if failed == 1 else 'jobs'} failed for good."
-        yield Banner("warn", words, "", "/queues")

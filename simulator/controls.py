@@ -48,12 +48,14 @@ class Controls:
         is_holding: bool | None = None,
         failures: int | None = None,
         ignored_fields: list[str] | None = None,
+        refused_numbers: list[str] | None = None,
     ) -> Json:
         settings = self._world.settings
         settings.pending_seconds = settings.pending_seconds if pending_seconds is None else pending_seconds
         settings.is_holding = settings.is_holding if is_holding is None else is_holding
         settings.failures = settings.failures if failures is None else failures
         settings.ignored_fields = settings.ignored_fields if ignored_fields is None else set(ignored_fields)
+        settings.refused_numbers = settings.refused_numbers if refused_numbers is None else set(refused_numbers)
         shown = {name: sorted(value) if isinstance(value, set) else value for name, value in asdict(settings).items()}
         return {"settings": shown}
 

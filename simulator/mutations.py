@@ -5,6 +5,7 @@ from typing import Any
 
 from . import events
 from .records import Json, Pending, User
+from .refusals import invalid
 from .state import State
 
 INFORMATION = ("full_name", "email_address", "phone_number")
@@ -37,6 +38,9 @@ class Mutations(State):
 
         `hid_acs_system_id` has no mutation code (Seam, acs_user object) and is taken over at once.
         """
+        number = changes.get("phone_number")
+        if number in self.settings.refused_numbers:
+            raise invalid({"phone_number": ["is not a number that can be called"]}, "Invalid parameters")
         with self.lock:
             changed = {name: value for name, value in changes.items() if _on_its_way(user, name) != value}
             if "hid_acs_system_id" in changed:

@@ -34,6 +34,7 @@ class Settings:
     is_holding        changes stay pending until `drain` is called
     failures          so many of the next changes fail at the access system
     ignored_fields    the access system accepts changes of these fields and does not keep them
+    refused_numbers   telephone numbers that Seam answers 400 to, though their form is right
     unknown_types     event types that no webhook may be given (Seam's fake: 400 for the whole request)
     has_secrets       whether webhooks that are read show their secret, as Seam's schema leaves open; created ones do
     event_order       of /events/list, which Seam does not document: `oldest`, `newest` or `shuffled`
@@ -43,6 +44,7 @@ class Settings:
     is_holding: bool = False
     failures: int = 0
     ignored_fields: set[str] = field(default_factory=set)
+    refused_numbers: set[str] = field(default_factory=set)
     unknown_types: set[str] = field(default_factory=set)
     has_secrets: bool = True
     event_order: Literal["oldest", "newest", "shuffled"] = "oldest"

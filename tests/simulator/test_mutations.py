@@ -143,6 +143,18 @@ def test_an_ignored_field_is_accepted_and_not_kept(sim: Running, client: httpx.C
     assert (user["phone_number"], _pending(user), _codes(user)) == (old, [], [])
 
 
+def test_a_refused_number_is_answered_400(sim: Running, client: httpx.Client) -> None:
+    """With the field in Seam's error body, and nothing pending."""
+    id = _first(sim)
+    sim.world.settings.refused_numbers = {"+10005550101"}
+
+    answer = client.patch("/acs/users/update", json={"acs_user_id": id, "phone_number": "+10005550101"})
+
+    assert (answer.status_code, answer.json()["error"]["type"]) == (400, "invalid_input")
+    assert "phone_number" in answer.json()["error"]["validation_errors"]
+    assert _pending(sim.world.user(id)) == []
+
+
 def test_a_user_is_created_with_an_event_when_it_is_through(sim: Running, client: httpx.Client) -> None:
     """It is there at once, `creating`; the event comes when the access system has it."""
     body = {"acs_system_id": sim.world.acs_system_id, "full_name": " Ada ", "access_schedule": {"ends_at": None}}

@@ -362,5 +362,7 @@ setInterval(() => { if (!document.hidden) writeTimes(document); }, 1000);
 addEventListener("scroll", showPause, { passive: true });
 document.addEventListener("visibilitychange", showPause);
 showPause();
+const here = $(".top nav [aria-current]"); // on a phone the navigation is wider than the window
+if (here) here.parentElement.scrollLeft = here.offsetLeft - 40;
 const toast = $(".toast");
 if (toast) setTimeout(() => toast.remove(), 8000);

@@ -31,7 +31,7 @@ def test_status_says_what_is_wrong(seamkeeper: Seamkeeper, engine: Engine, redis
 
     assert (said.code, told.code) == (1, 1)
     assert said.out.startswith("!! No worker is running.")
-    for words in ("1 event is dead", "1 (1 dead)", "1 drifted", "events"):
+    for words in ("1 dead letter", "1 (1 dead)", "1 drifted", "events"):
         assert words in said.out
     assert "\x1b" not in said.out
     assert told.json["queues"]["events"]["queued"] == 1

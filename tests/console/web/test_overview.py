@@ -49,7 +49,7 @@ def test_the_worst_comes_first_and_three_are_shown(site: TestClient, engine: Eng
     assert told[0].startswith("No worker is running.")
     assert "secret" in told[1]
     assert told[2].startswith("5 requests with a wrong signature in the last hour.")
-    assert re.search(r"And 2 more: 1 event is dead\. Paused: events\.", _words(page))
+    assert re.search(r"And 2 more: 1 dead letter\. Paused: events\.", _words(page))
 
 
 def test_a_house_in_order_has_no_banner(console: Console) -> None:

@@ -58,7 +58,7 @@ def test_the_overview_says_what_needs_a_person(site: TestClient, engine: Engine,
 
     read = _words(site.get("/").text)
 
-    assert "1 event is dead" in read
+    assert "1 dead letter" in read
     assert "No worker is running" in read
     assert "Events, last 60 min 1 1 dead" in read
     assert "1 waiting" in read
