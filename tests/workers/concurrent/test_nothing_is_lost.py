@@ -103,12 +103,12 @@ def test_a_frozen_redis_does_not_make_living_workers_dead(
         yard = Yard(redis, server.url, tmp_path)
         try:
             for _ in range(2):
-                yard.start(lives=4)
+                yard.start(lives=8)
             eventually(lambda: redis.scard("rq:workers") == 2, what="both workers")
-            job_id = yard.enqueue("a", "count", server.url, "x", 9, retry=Retry(3))
+            job_id = yard.enqueue("a", "count", server.url, "x", 14, retry=Retry(3))
             eventually(lambda: yard.job(job_id).get_status() == JobStatus.STARTED, what="the start")
             server.process.send_signal(signal.SIGSTOP)
-            time.sleep(5.5)
+            time.sleep(9)
             server.process.send_signal(signal.SIGCONT)
             eventually(yard.is_settled, what="the end")
 
