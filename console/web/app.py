@@ -68,7 +68,9 @@ def create_app(settings: Settings, *, names: tuple[str, ...] = ()) -> Starlette:
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         console = await run_in_threadpool(open_console, settings)
-        yield {"console": console, "live": live.Tail(console)}
+        tail = live.Tail(console)
+        yield {"console": console, "live": tail}
+        await tail.close()
         await run_in_threadpool(close_console, console)
 
     return Starlette(

@@ -69,6 +69,8 @@ class Tail:
         self._number = 0
         self._seen: dict[str, tuple[str, int]] | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._stop = asyncio.Event()
+        self._resting: set[asyncio.Task[None]] = set()
         self._news = asyncio.Condition()
         self.viewers = 0
 
@@ -99,6 +101,11 @@ class Tail:
             if not self.viewers:
                 self._rest()
 
+    async def close(self) -> None:
+        """Gives back its connection to the database: a look that was begun ends first."""
+        self._rest()
+        await asyncio.gather(*self._resting, return_exceptions=True)
+
     @property
     def is_reading(self) -> bool:
         """Only while somebody looks."""
@@ -106,11 +113,14 @@ class Tail:
 
     def _begin(self) -> None:
         if self._reader is None:
-            self._reader = asyncio.create_task(self._read())
+            self._stop = asyncio.Event()
+            self._reader = asyncio.create_task(self._read(self._stop))
 
     def _rest(self) -> None:
         if self._reader is not None:
-            self._reader.cancel()
+            self._stop.set()  # not cancelled: the thread that looks would be left alone with its connection
+            self._resting.add(self._reader)
+            self._reader.add_done_callback(self._resting.discard)
         # What happens while nobody looks is not known afterwards: numbers from before lead to "may have missed".
         self._reader, self._seen, self._epoch = None, None, secrets.token_hex(4)
         self._told.clear()
@@ -125,15 +135,16 @@ class Tail:
         is_kept = not self._told or int(number) >= self._told[0][0] - 1
         return int(number) if is_kept and int(number) <= self._number else None
 
-    async def _read(self) -> None:
-        while True:
+    async def _read(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
             try:
                 rows = await run_in_threadpool(self._rows)
             except (SQLAlchemyError, RedisError, OSError):
                 rows = None  # the pages say so; the next look may be answered
-            if rows is not None:
+            if rows is not None and not stop.is_set():
                 await self._tell(rows)
-            await asyncio.sleep(_PAUSE)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), _PAUSE)
 
     def _rows(self) -> list[dict[str, Any]]:
         with self._console.reading() as connection:

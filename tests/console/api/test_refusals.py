@@ -44,7 +44,7 @@ def client(on_sqlite: Settings) -> Iterator[TestClient]:
 
 
 def test_nobody_gets_in_without_a_token(client: TestClient) -> None:
-    """401 from every operation, the description included; too many wrong ones are 429."""
+    """401 from every operation, the description included; too many wrong ones are 429, and a right one comes in."""
     for method, path, _ in OPERATIONS:
         answer = client.request(method, f"/api/v1{_filled(path)}")
         assert (answer.status_code, answer.json()["error"]["type"]) == (401, "unauthorized")
@@ -55,7 +55,7 @@ def test_nobody_gets_in_without_a_token(client: TestClient) -> None:
     statuses = [wrong("GET", "/users").status_code for _ in range(12)]
 
     assert statuses == [401] * 10 + [429] * 2
-    assert Api(client, TOKENS["viewer"])("GET", "/users").status_code == 429
+    assert Api(client, TOKENS["viewer"])("GET", "/users").status_code == 200
 
 
 @pytest.mark.parametrize("role", ["viewer", "operator"])

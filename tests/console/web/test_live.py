@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Engine
@@ -20,6 +20,8 @@ from seamkeeper import clock
 from seamkeeper.settings import Settings
 from tests.console.web.conftest import keep_event
 
+T = TypeVar("T")
+
 
 @pytest.fixture
 def tail(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[live.Tail]:
@@ -28,6 +30,18 @@ def tail(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[live.T
     console = open_console(settings)
     yield live.Tail(console)
     close_console(console)
+
+
+def _run(tail: live.Tail, looking: Coroutine[Any, Any, T]) -> T:
+    """Until the reader has ended, too: its last look holds a connection."""
+
+    async def whole() -> T:
+        try:
+            return await looking
+        finally:
+            await tail.close()
+
+    return asyncio.run(whole())
 
 
 async def _first(tail: live.Tail, number: int, last_seen: str = "") -> list[Any]:
@@ -66,7 +80,7 @@ def test_all_who_look_are_told_by_one_reader(tail: live.Tail, engine: Engine) ->
         await asyncio.to_thread(keep_event, engine, "e1", at=clock.now())
         return await asyncio.gather(*lookers)
 
-    told = asyncio.run(look())
+    told = _run(tail, look())
 
     assert [[(each["event_id"], each["status"], each["is_new"]) for _, each in one] for one in told] == [
         [("e1", "retrying", True), ("e1", "done", False)]
@@ -90,7 +104,7 @@ def test_who_comes_back_is_told_what_was_missed(tail: live.Tail, engine: Engine)
         await stays
         return resumed, stranger
 
-    resumed, stranger = asyncio.run(look())
+    resumed, stranger = _run(tail, look())
 
     assert resumed[0][1]["event_id"] == "e2"
     assert stranger[0][1] is None
@@ -102,7 +116,7 @@ def test_a_stream_ends_by_itself(tail: live.Tail) -> None:
     async def look() -> list[Any]:
         return [each async for each in tail.follow("", 0.05)]
 
-    assert asyncio.run(look()) == []
+    assert _run(tail, look()) == []
     assert not tail.is_reading
 
 
@@ -126,7 +140,7 @@ def test_a_database_that_is_away_ends_nothing(tail: live.Tail, engine: Engine, m
         await asyncio.to_thread(keep_event, engine, "e1", at=clock.now())
         return await looker
 
-    assert asyncio.run(look())[0][1]["event_id"] == "e1"
+    assert _run(tail, look())[0][1]["event_id"] == "e1"
 
 
 def test_a_message_is_masked_and_fits_the_filter(tail: live.Tail, engine: Engine) -> None:
@@ -153,7 +167,7 @@ def test_a_message_is_masked_and_fits_the_filter(tail: live.Tail, engine: Engine
         )
         return await asyncio.gather(*lookers)
 
-    masked, whole = asyncio.run(look())
+    masked, whole = _run(tail, look())
 
     assert (masked["event_id"], masked["reason"]) == ("e2", "no mail to m…@example.com")
     assert (whole["event_id"], whole["reason"]) == ("e1", "no mail to mina@example.com")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from redis import Redis
@@ -79,10 +80,10 @@ def test_an_action_that_names_nothing_is_in_the_audit_as_refused(site: TestClien
 
 
 def test_nothing_is_done_without_its_line_in_the_audit(
-    sqlite_settings: Settings, open_site: Open, redis: Redis
+    sqlite_settings: Settings, open_site: Open, redis: Redis, tmp_path: Path
 ) -> None:
-    """The database is away: 503, and said to be no mistake of ours."""
-    with open_site(replace(sqlite_settings, database_url="sqlite:////nowhere/at/all.db")) as site:
+    """The database has no tables: 503, and said to be no mistake of ours."""
+    with open_site(replace(sqlite_settings, database_url=f"sqlite:///{tmp_path}/empty.db")) as site:
         answer = site.post("/queues/events/pause", headers=OURS)
 
     assert answer.status_code == 503

@@ -23,8 +23,6 @@ from seamkeeper.settings import Settings
 from tests.console.web.conftest import accept, keep_event, keep_user, queues_of
 from tests.console.web.test_pages import _words
 
-NOW = clock.now()
-
 
 @pytest.fixture
 def console(settings: Settings, engine: Engine, redis: Redis) -> Iterator[Console]:
@@ -34,11 +32,11 @@ def console(settings: Settings, engine: Engine, redis: Redis) -> Iterator[Consol
 
 def test_the_worst_comes_first_and_three_are_shown(site: TestClient, engine: Engine, redis: Redis) -> None:
     """A house without a worker, with a secret that is not ours, refused requests, dead events and a paused queue."""
-    keep_event(engine, "e1", status="dead", at=NOW)
+    keep_event(engine, "e1", status="dead", at=clock.now())
     with engine.begin() as connection:
         issues.raise_finding(connection, "webhook_secret_unknown", message="its deliveries are refused")
-    lines = [json.dumps({"at": clock.iso(NOW), "outcome": "bad_signature"}) for _ in range(5)]
-    old = json.dumps({"at": clock.iso(NOW - timedelta(hours=3)), "outcome": "bad_signature"})
+    lines = [json.dumps({"at": clock.iso(clock.now()), "outcome": "bad_signature"}) for _ in range(5)]
+    old = json.dumps({"at": clock.iso(clock.now() - timedelta(hours=3)), "outcome": "bad_signature"})
     redis.lpush(Keys().rejected(), *lines, old, "not json")
     queues_of(redis).pause_queue("events")
 
@@ -56,20 +54,22 @@ def test_a_house_in_order_has_no_banner(console: Console) -> None:
     """A worker, a scheduler, a delivery just now, nothing dead."""
     redis = console.redis
     redis.sadd("rq:workers", "rq:worker:w")
-    redis.hset("rq:worker:w", mapping={"state": "idle", "last_heartbeat": clock.iso(NOW)})
+    redis.hset("rq:worker:w", mapping={"state": "idle", "last_heartbeat": clock.iso(clock.now())})
     redis.set("rq:scheduler-lock:events", "here-1", ex=60)
-    redis.hset(Keys().counters(), mapping={"webhook_requests:accepted": 3, "webhook_requests_at": int(NOW.timestamp())})
+    redis.hset(
+        Keys().counters(), mapping={"webhook_requests:accepted": 3, "webhook_requests_at": int(clock.now().timestamp())}
+    )
     keep_event(console.engine, "e1")
 
-    assert banners(read_kept(console), read_working(console), NOW) == []
+    assert banners(read_kept(console), read_working(console), clock.now()) == []
 
 
 def test_silence_and_a_backlog(console: Console) -> None:
     """The last delivery, with what Svix does after five days; the oldest job, unless a person paused its queue."""
     redis = console.redis
     accept(redis, "e1")
-    redis.hset(Keys().counters(), "webhook_requests_at", int((NOW - timedelta(hours=30)).timestamp()))
-    redis.hset("rq:job:e1", "enqueued_at", clock.iso(NOW - timedelta(minutes=20)))
+    redis.hset(Keys().counters(), "webhook_requests_at", int((clock.now() - timedelta(hours=30)).timestamp()))
+    redis.hset("rq:job:e1", "enqueued_at", clock.iso(clock.now() - timedelta(minutes=20)))
 
     found = [banner.what for banner in banners(read_kept(console), read_working(console), clock.now())]
     queues_of(redis).pause_queue("events")
@@ -86,7 +86,7 @@ def test_what_was_seen_is_ticked(site: TestClient, engine: Engine, redis: Redis)
     assert _ticked(site.get("/").text) == []
 
     redis.sadd("rq:workers", "rq:worker:w")
-    redis.hset("rq:worker:w", mapping={"state": "idle", "last_heartbeat": clock.iso(NOW)})
+    redis.hset("rq:worker:w", mapping={"state": "idle", "last_heartbeat": clock.iso(clock.now())})
     redis.hset(
         Keys().counters(), mapping={"seam_api_requests:/acs/users/get:200": 1, "webhook_requests:bad_signature": 1}
     )

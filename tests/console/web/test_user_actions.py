@@ -187,7 +187,9 @@ def test_a_pause_of_no_length_that_is_offered(
     """Refused in words."""
     from seamkeeper import database
 
-    keep_user(database.open_engine(sqlite_settings.database_url), "u1")
+    own = database.open_engine(sqlite_settings.database_url)
+    keep_user(own, "u1")
+    own.dispose()
 
     answer = site_on_sqlite.post("/users/u1/pause", data={"hours": hours}, headers=FORM)
 
@@ -285,7 +287,9 @@ def test_without_redis_nothing_is_promised(sqlite_settings: Settings, open_site:
     """The page is readable with its buttons switched off; a click says that it may not be done."""
     from seamkeeper import database
 
-    keep_user(database.open_engine(sqlite_settings.database_url), "u1", sync="drifted", drift=DRIFT, wanted=WANTED)
+    own = database.open_engine(sqlite_settings.database_url)
+    keep_user(own, "u1", sync="drifted", drift=DRIFT, wanted=WANTED)
+    own.dispose()
     with open_site(replace(sqlite_settings, redis_url="redis://127.0.0.1:1/0")) as site:
         page = site.get("/users/u1")
         answer = site.post("/users/u1/refresh", headers=FORM)
