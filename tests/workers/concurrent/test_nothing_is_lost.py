@@ -103,12 +103,12 @@ def test_a_frozen_redis_does_not_make_living_workers_dead(
         yard = Yard(redis, server.url, tmp_path)
         try:
             for _ in range(2):
-                yard.start(lives=8)
+                yard.start(lives=6)
             eventually(lambda: redis.scard("rq:workers") == 2, what="both workers")
-            job_id = yard.enqueue("a", "count", server.url, "x", 14, retry=Retry(3))
+            job_id = yard.enqueue("a", "count", server.url, "x", 11, retry=Retry(3))
             eventually(lambda: yard.job(job_id).get_status() == JobStatus.STARTED, what="the start")
             server.process.send_signal(signal.SIGSTOP)
-            time.sleep(9)
+            time.sleep(7)  # longer than they live, shorter than the time-out of their connections (10 s)
             server.process.send_signal(signal.SIGCONT)
             eventually(yard.is_settled, what="the end")
 
