@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from rq import worker_registration
@@ -35,14 +36,19 @@ _AT_THE_FRONT = 100  # jobs that are looked through for the oldest: some were pu
 _BETWEEN_LOOKS = 15  # seconds an orphan has to be one
 
 
-def sweep(worker: Any, *, period: float) -> bool:
-    """Looks after the worker's queues; False when somebody did so within the period."""
+def sweep(worker: Any, *, period: float, is_steady: Callable[[], bool] = lambda: True) -> bool:
+    """Looks after the worker's queues; False when somebody did so within the period. `is_steady`: whether heartbeats
+    come through. It is asked again after each wait for Redis: one that froze while we waited made them all old."""
     redis = worker.connection
+    if not is_steady():
+        return False
     if not redis.set(f"{_OURS}sweep", worker.name, nx=True, px=max(int(period * 1000) - 100, 100)):
         return False
     for queue in worker.queues:
+        if not is_steady():
+            return True
         _bring_abandoned_back(worker, queue, period)
-        if queue.acquire_maintenance_lock():
+        if is_steady() and queue.acquire_maintenance_lock():
             try:
                 clean_registries(queue, worker._exc_handlers)
                 worker_registration.clean_worker_registry(queue)

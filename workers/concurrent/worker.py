@@ -87,7 +87,7 @@ class ConcurrentWorker(BaseWorker):
         helpers: list[Any] = [
             *self._waiters,
             Every(self.lives / _BEATS, pulse.beat, name="heartbeat"),
-            Every(period, lambda: pulse.is_steady() and sweep(self, period=period), name="sweep"),
+            Every(period, lambda: sweep(self, period=period, is_steady=pulse.is_steady), name="sweep"),
             self._crew,
         ]
         try:
