@@ -16,7 +16,7 @@ from starlette.routing import Route
 from console.web import asked, event_filter, masking
 from console.web.people import person_of
 from console.web.rendering import page
-from console.web.state import Console, console_of, part
+from console.web.state import Console, Part, console_of, part
 from seamkeeper import clock, journal, mirror
 from seamkeeper.event_filters import Place, Wanted
 from seamkeeper.queues import Keys
@@ -43,7 +43,7 @@ def events(request: Request) -> Response:
     chosen, before = event_filter.chosen(request), asked.place(request)
     wanted, console = event_filter.wanted(chosen, person_of(request)), console_of(request)
     listed = part(lambda: _listed(console, wanted, before))
-    counts = part(lambda: _counts(console, wanted))
+    counts = part(lambda: _counts(console, wanted, _known(listed, before)))
     return page(
         request,
         "events.html",
@@ -89,15 +89,25 @@ def _listed(console: Console, wanted: Wanted, before: Place | None) -> Listed:
     return Listed(shown, names, due, asked.place_after(shown[-1]) if len(rows) > asked.PAGE else None)
 
 
-def _counts(console: Console, wanted: Wanted) -> dict[str, int]:
-    """Status -> how many there are of what else is wanted, "" for any; counting ends early."""
-    others = event_filter.keywords(wanted)
+def _known(listed: Part[Listed], before: Place | None) -> int | None:
+    """How many fit, when one page holds them all."""
+    is_all = before is None and listed.value is not None and listed.value.next_place is None
+    return len(listed.value.events) if is_all and listed.value is not None else None
+
+
+def _counts(console: Console, wanted: Wanted, known: int | None) -> dict[str, int]:
+    """Status -> how many there are of what else is wanted, "" for any; counting ends early. With two other filters or
+    more only of the chosen status: each count may have to walk over very many that do not fit."""
+    others, chosen = event_filter.keywords(wanted), wanted.status or ""
+    is_narrow = sum(value is not None for name, value in others.items() if name not in ("status", "is_whole")) > 1
+    statuses = [status for status in (() if is_narrow else COUNTED) if status != chosen]
     with console.reading() as connection:
-        return {
+        found = {chosen: known} if known is not None else {}
+        return found | {
             status: journal.count_events(
                 connection, Wanted(**others | {"status": status or None}), at_most=MOST_COUNTED + 1
             )
-            for status in dict.fromkeys((*COUNTED, wanted.status or ""))
+            for status in (statuses if known is not None else [*statuses, chosen])
         }
 
 

@@ -37,6 +37,7 @@ CHIPS: Mapping[str, Mapping[str, str]] = {
 }
 _STANDING = ("sync", "health", "managed")
 _MOST = 100  # orders at once
+_PLANNED = 30  # on one page of a plan: each is read with all that is known of them
 _FILTERS = (*_STANDING, "system", "search")
 
 
@@ -189,9 +190,9 @@ def _plans(console: Console, chosen: Mapping[str, str], after: str, ids: list[st
     with console.reading() as connection:
         next_id = None
         if not ids:
-            rows = _rows(connection, {"sync": "drifted", **chosen}, after, limit=asked.PAGE + 1, is_whole=is_whole)
-            ids = [row["acs_user_id"] for row in rows[: asked.PAGE]]
-            next_id = ids[-1] if len(rows) > asked.PAGE else None
+            rows = _rows(connection, {"sync": "drifted", **chosen}, after, limit=_PLANNED + 1, is_whole=is_whole)
+            ids = [row["acs_user_id"] for row in rows[:_PLANNED]]
+            next_id = ids[-1] if len(rows) > _PLANNED else None
         found = [user for name in ids if (user := mirror.find_user(connection, name))]
     planned = [Planned(user, comparing.plan_of(user), fingerprint(user["drift"] or {})) for user in found]
     changes = [each for each in planned if each.plan.planned.state == "change"]
