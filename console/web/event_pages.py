@@ -96,10 +96,11 @@ def _known(listed: Part[Listed], before: Place | None) -> int | None:
 
 
 def _counts(console: Console, wanted: Wanted, known: int | None) -> dict[str, int]:
-    """Status -> how many there are of what else is wanted, "" for any; counting ends early. With two other filters or
-    more only of the chosen status: each count may have to walk over very many that do not fit."""
+    """Status -> how many there are of what else is wanted, "" for any; counting ends early. With a search, or two other
+    filters, only of the chosen status: each count may have to walk over very many that do not fit."""
     others, chosen = event_filter.keywords(wanted), wanted.status or ""
     is_narrow = sum(value is not None for name, value in others.items() if name not in ("status", "is_whole")) > 1
+    is_narrow = is_narrow or wanted.search is not None
     statuses = [status for status in (() if is_narrow else COUNTED) if status != chosen]
     with console.reading() as connection:
         found = {chosen: known} if known is not None else {}

@@ -37,7 +37,7 @@ CHIPS: Mapping[str, Mapping[str, str]] = {
 }
 _STANDING = ("sync", "health", "managed")
 _MOST = 100  # orders at once
-_PLANNED = 30  # on one page of a plan: each is read with all that is known of them
+_PLANNED = 20  # on one page of a plan: each is read with all that is known of them
 _FILTERS = (*_STANDING, "system", "search")
 
 
