@@ -74,7 +74,7 @@ def _look(engine: Engine, queues: Queues, awaited: Awaited) -> Seen:
         for acs_system_id, number in sorted(awaited.passes.items()):
             rhythm = resyncs.rhythm_of(connection, acs_system_id)
             is_begun = rhythm.number >= number
-            is_over = rhythm.number > number or (is_begun and not rhythm.is_under_way)
+            is_over = is_begun and not rhythm.is_under_way  # a later one under way has no outcome to tell yet
             seen.systems.append(rhythm)
             seen.open_passes += not is_over
             found = resyncs.progress(queues, acs_system_id) if is_begun and not is_over else None
