@@ -30,7 +30,7 @@ from console import embedded_redis
 from console.web.app import create_app
 from seamkeeper import clock, database
 from seamkeeper.accept import ACCEPT, accept_call, event_job
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 from seamkeeper.rqjob import Terms, flatten
 from seamkeeper.settings import Settings
 from tests import postgresql

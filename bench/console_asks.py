@@ -10,7 +10,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, select
 
 from bench import crowd
-from seamkeeper import audit, clock, dead, event_filters, history, issues, journal, mirror, replays
+from seamkeeper import attempts, audit, clock, dead, event_filters, history, issues, journal, mirror, replays
 from seamkeeper.database import events
 
 Query = Callable[[Connection], Any]
@@ -73,13 +73,13 @@ def lists(connection: Connection, made: crowd.Crowd) -> dict[str, Query]:
         "events of the day by status": _call(journal.count_since, {"since": crowd.NOW - timedelta(days=1)}),
         "events per minute": _call(journal.received_per_minute, {"since": hour}),
         "events per minute, of a flood": _call(journal.received_per_minute, {"since": month}),
-        "failed tries per minute": _call(journal.failed_per_minute, {"since": hour}),
-        "failed tries per minute, of a flood": _call(journal.failed_per_minute, {"since": month}),
-        "tries of the hour": _call(journal.count_tries, {"since": hour}),
-        "tries of a flood": _call(journal.count_tries, {"since": month}),
+        "failed tries per minute": _call(attempts.failed_per_minute, {"since": hour}),
+        "failed tries per minute, of a flood": _call(attempts.failed_per_minute, {"since": month}),
+        "tries of the hour": _call(attempts.count_since, {"since": hour}),
+        "tries of a flood": _call(attempts.count_since, {"since": month}),
         "last events of users": _call(journal.last_events, {"acs_user_ids": [f"u{number}" for number in range(50)]}),
-        "next tries of events": _call(journal.next_tries, {"event_ids": ["e1", "e2"]}),
-        "way of an event": _call(journal.way_of, {"event_id": "e1", "acs_user_id": "u1"}),
+        "next tries of events": _call(attempts.next_of, {"event_ids": ["e1", "e2"]}),
+        "way of an event": _call(attempts.way_of, {"event_id": "e1", "acs_user_id": "u1"}),
         "audit": _call(audit.lines, {}),
         "audit of a user": _call(audit.lines, {"kind": "user", "subject_id": "u1", "before": 1_000_000}),
         "replays": _call(replays.list_replays, {"before": 1_000_000}),

@@ -20,7 +20,8 @@ from sqlalchemy import make_url, text
 from console.web import work
 from console.web.state import Console, part
 from seamkeeper import checkpoints, clock, issues, migrations, redis_checks, registration
-from seamkeeper.queues import QUEUES, Keys
+from seamkeeper.keys import Keys
+from seamkeeper.queues import QUEUES
 
 Outcome = Literal["ok", "warn", "fail"]
 _SLOW = 20.0  # milliseconds for one question to Redis

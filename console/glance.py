@@ -12,11 +12,11 @@ from sqlalchemy import Connection, func, select
 
 from console.web import work
 from console.web.state import Console
-from seamkeeper import clock, dead, issues, journal, mirror, registration, resyncs, seam_limits
+from seamkeeper import attempts, clock, dead, issues, journal, mirror, registration, resyncs, seam_limits
 from seamkeeper.accept import WEBHOOK
 from seamkeeper.database import acs_users
 from seamkeeper.database import issues as issue_rows
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 from seamkeeper.registration import Registration
 from seamkeeper.resyncs import Rhythm
 
@@ -123,9 +123,9 @@ def read_kept(console: Console) -> Kept:
 
 def _tries(connection: Connection, since: datetime) -> Tries:
     """Of events, changes and users; what was only postponed did not fail."""
-    numbers = journal.count_tries(connection, since)
+    numbers = attempts.count_since(connection, since)
     ok, again, given_up = (numbers.get(outcome, 0) for outcome in ("ok", "retry", "dead"))
-    return Tries(ok + again + given_up, again, given_up, journal.failed_per_minute(connection, since))
+    return Tries(ok + again + given_up, again, given_up, attempts.failed_per_minute(connection, since))
 
 
 def read_working(console: Console) -> Working:

@@ -22,7 +22,7 @@ from receiver.state import State
 from receiver.tally import Tally
 from receiver.webhook import receive
 from seamkeeper import logs, settings
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 
 ROUTES = [
     Route("/webhooks/seam", receive, methods=["POST"]),

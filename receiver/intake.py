@@ -19,7 +19,8 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from seamkeeper import clock, logs
 from seamkeeper.accept import ACCEPT, accept_call
-from seamkeeper.queues import EVENTS, Keys
+from seamkeeper.keys import Keys
+from seamkeeper.queues import EVENTS
 from seamkeeper.rqjob import Job, Terms, flatten
 from seamkeeper.settings import Settings
 

@@ -10,7 +10,7 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from seamkeeper import clock
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 
 _KEPT = 100
 

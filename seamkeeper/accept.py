@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from seamkeeper import clock
-from seamkeeper.queues import EVENTS, HANDLE_EVENT, KEEP_UNREADABLE, Keys, Queues
+from seamkeeper.keys import Keys
+from seamkeeper.queues import EVENTS, HANDLE_EVENT, KEEP_UNREADABLE, Queues
 from seamkeeper.rqjob import Job, data, flatten, job_id_for
 
 WEBHOOK, BACKFILLED = "webhook_requests", "backfilled_events"  # by which way events come, as the counters call it

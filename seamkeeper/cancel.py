@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 
 TAKEN, NOT_WAITING, FORGOTTEN = 1, 0, -1
 _KEPT = 30 * 86400  # seconds, as a failed one; RQ itself never forgets a cancelled job

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 
 RECOVERY_SECONDS = 60  # from the slowest rate back to the configured one, steadily
 

@@ -31,7 +31,7 @@ from seamkeeper.turn_scripts import (
 )  # fmt: skip
 
 if TYPE_CHECKING:
-    from seamkeeper.queues import Keys
+    from seamkeeper.keys import Keys
 
 RECONCILE, RESYNC = "reconcile", "resync"
 RECONCILE_USER = "workers.jobs.reconcile_user"

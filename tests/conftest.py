@@ -17,7 +17,8 @@ from sqlalchemy import Connection, Engine, create_engine, text
 
 from console import embedded_redis
 from seamkeeper import database, migrations
-from seamkeeper.queues import Keys, Queues
+from seamkeeper.keys import Keys
+from seamkeeper.queues import Queues
 from seamkeeper.rqjob import Terms
 from tests import postgresql
 

@@ -18,7 +18,7 @@ from rq.timeouts import JobTimeoutException
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as NoConnection
 
-from seamkeeper import clock, dead, journal, logs
+from seamkeeper import attempts, clock, dead, journal, logs
 from seamkeeper.dead import Failure, Subject
 from seamkeeper.errors import Permanent, Postponed, SeamkeeperError, Temporary
 from seamkeeper.rqjob import jittered
@@ -191,7 +191,7 @@ def _cause_of(error: BaseException) -> str:
 def _begin(tools: Tools, log: Any, **line: Any) -> Try:
     try:
         with tools.engine.begin() as connection:
-            return Try(number=journal.begin_attempt(connection, **line))
+            return Try(number=attempts.begin(connection, **line))
     except SQLAlchemyError as error:
         log.warning("journal.not_written", reason=reason_of(error))
         return Try(not_begun=error)
@@ -206,7 +206,7 @@ def _end(
         with tools.engine.begin() as connection:
             if tried.number is not None:
                 request_id = failure.request_id if failure else None
-                journal.end_attempt(connection, tried.number, outcome, reason=reason, cause=cause,
+                attempts.end(connection, tried.number, outcome, reason=reason, cause=cause,
                                     request_id=request_id, next_at=next_at, calls=tried.calls)  # fmt: skip
             if event_id:
                 status = "dead" if outcome == "dead" else "retrying"

@@ -11,7 +11,7 @@ from rq.job import Job
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from seamkeeper import clock, dead, journal, logs, mirror, orders
+from seamkeeper import attempts, clock, dead, journal, logs, mirror, orders
 from seamkeeper.dead import Failure, Subject
 from seamkeeper.errors import UnreadableEvent
 from seamkeeper.events import Event, read_event
@@ -83,7 +83,7 @@ def _set_aside(tools: Tools, job: Job, reason: str) -> None:
             journal.write_event(connection, event, arguments["body"], _arrival(arguments), is_try=False)
             journal.settle(connection, event.event_id, "dead", reason=failure.reason, cause=cause)
         event_id = event.event_id if event else None
-        journal.end_lost_attempts(connection, job.id, failure, event_id=event_id, acs_user_id=acs_user_id or None)
+        attempts.end_lost(connection, job.id, failure, event_id=event_id, acs_user_id=acs_user_id or None)
         write(connection, subject, failure, job=job)
     logs.get().warning("job.set_aside", job=name, job_id=job.id, cause=cause, reason=failure.reason)
 
@@ -97,9 +97,9 @@ def _is_told(connection: Connection, subject: Subject, job: Job) -> bool:
 
 def _tries(connection: Connection, subject: Subject, job: Job | None) -> tuple[int, datetime | None]:
     if subject.kind == "event":
-        return journal.failed_tries(connection, subject.job, event_id=subject.subject_id)
+        return attempts.failures(connection, subject.job, event_id=subject.subject_id)
     if subject.kind == "user":
-        return journal.failed_tries(connection, subject.job, acs_user_id=subject.subject_id)
+        return attempts.failures(connection, subject.job, acs_user_id=subject.subject_id)
     return ((job.number_of_retries or 0) + 1, _aware(job.created_at)) if job else (1, None)
 
 

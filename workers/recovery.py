@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from seamkeeper import checkpoints, clock, database, journal, logs, replays, spans
+from seamkeeper import attempts, checkpoints, clock, database, journal, logs, replays, spans
 from seamkeeper.accept import accept, event_job
 from seamkeeper.queues import RESYNC_ALL
 from seamkeeper.rqjob import Job
@@ -86,7 +86,7 @@ def _ask_own_reactions(tools: Tools, state: dict[str, Any]) -> int:
         while names:
             with database.reading(tools.engine) as connection:
                 rows = journal.settled_between(connection, event_type, place, until, limit=_PAGE)
-                ran = journal.ran(connection, [row["event_id"] for row in rows], names)
+                ran = attempts.ran(connection, [row["event_id"] for row in rows], names)
             for row in rows:
                 for name in set(names) - ran.get(row["event_id"], set()):
                     packed, by = {"event": row["body"]}, f"recovery {state['since']}"

@@ -21,7 +21,8 @@ from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
 from seamkeeper import logs, settings
-from seamkeeper.queues import EVENTS, QUEUES, Keys, Queues
+from seamkeeper.keys import Keys
+from seamkeeper.queues import EVENTS, QUEUES, Queues
 from seamkeeper.rqjob import Terms
 from seamkeeper.schedules import Schedules
 from workers.schedules import plan_all

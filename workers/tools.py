@@ -10,7 +10,8 @@ from redis import Redis
 from sqlalchemy import Engine
 
 from seamkeeper import database, logs, settings
-from seamkeeper.queues import Keys, Queues
+from seamkeeper.keys import Keys
+from seamkeeper.queues import Queues
 from seamkeeper.rqjob import Terms
 from workers import notices
 from workers.budget import Budget

@@ -107,7 +107,7 @@ def _held(connection: Connection, each: Planned) -> dict[str, Any] | None:
 
 
 def _outcome(connection: Connection, each: Planned, *, after: int, is_answered: bool) -> dict[str, Any]:
-    from seamkeeper import history, journal, mirror
+    from seamkeeper import attempts, history, mirror
     from seamkeeper.orders import MOVED
 
     writes = history.ordered_writes(connection, each.acs_user_id, after=after)
@@ -120,7 +120,7 @@ def _outcome(connection: Connection, each: Planned, *, after: int, is_answered: 
         return {"outcome": "in_sync", "reason": None if writes else "was already as desired; nothing was written"}
     if writes or user["sync"] == "applying":
         return {"outcome": "accepted", "reason": user["reason"]}
-    tries = journal.attempts_of(connection, acs_user_id=each.acs_user_id, limit=1)
+    tries = attempts.of(connection, acs_user_id=each.acs_user_id, limit=1)
     if tries and tries[0]["outcome"] not in ("ok", "running"):
         return {"outcome": "failed", "reason": tries[0]["reason"]}
     if user["reason"] == MOVED:

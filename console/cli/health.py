@@ -13,7 +13,8 @@ import click
 
 from console.cli.parts import open_redis
 from seamkeeper import clock, settings
-from seamkeeper.queues import EVENTS, QUEUES, Keys
+from seamkeeper.keys import Keys
+from seamkeeper.queues import EVENTS, QUEUES
 
 if TYPE_CHECKING:
     from redis import Redis

@@ -40,7 +40,8 @@ def open_database(told: settings.Settings | None = None) -> Iterator[Engine]:
 @contextmanager
 def open_queues(told: settings.Settings | None = None) -> Iterator[Queues]:
     """Our way to ask for work, at REDIS_URL."""
-    from seamkeeper.queues import Keys, Queues
+    from seamkeeper.keys import Keys
+    from seamkeeper.queues import Queues
     from seamkeeper.rqjob import Terms
 
     told = told or settings.load()

@@ -112,9 +112,9 @@ def _read_now(engine: Engine, acs_user_ids: Sequence[str], *, by: str, patience:
 
 def _why_unread(connection: Any, acs_user_id: str) -> str:
     """Of a look that is over and kept nothing: what the try says, or that there was nobody."""
-    from seamkeeper import journal
+    from seamkeeper import attempts
 
-    tries = journal.attempts_of(connection, acs_user_id=acs_user_id, limit=1)
+    tries = attempts.of(connection, acs_user_id=acs_user_id, limit=1)
     if tries and tries[0]["outcome"] != "ok":
         return str(tries[0]["reason"])
     return _NOBODY

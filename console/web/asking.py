@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from console.web.state import Console
-from seamkeeper.queues import Keys, Queues
+from seamkeeper.keys import Keys
+from seamkeeper.queues import Queues
 from seamkeeper.rqjob import Terms
 
 

@@ -17,9 +17,9 @@ from console.web import asked, event_filter, masking
 from console.web.people import person_of
 from console.web.rendering import page
 from console.web.state import Console, Part, console_of, part
-from seamkeeper import clock, journal, mirror
+from seamkeeper import attempts, clock, journal, mirror
 from seamkeeper.event_filters import Place, Wanted
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 
 STATUSES = ("running", "retrying", "dead", "done", "ignored", "quarantined")
 COUNTED = ("", "retrying", "dead", "ignored", "quarantined")  # "" is any; of the others nobody asks how many
@@ -85,7 +85,7 @@ def _listed(console: Console, wanted: Wanted, before: Place | None) -> Listed:
         rows = journal.list_events(connection, **asked_for, before=before, limit=asked.PAGE + 1)
         shown = rows[: asked.PAGE]
         names = mirror.display_names(connection, [row["acs_user_id"] for row in shown if row["acs_user_id"]])
-        due = journal.next_tries(connection, [row["event_id"] for row in shown if row["status"] == "retrying"])
+        due = attempts.next_of(connection, [row["event_id"] for row in shown if row["status"] == "retrying"])
     return Listed(shown, names, due, asked.place_after(shown[-1]) if len(rows) > asked.PAGE else None)
 
 

@@ -21,7 +21,8 @@ from console.web.acting import Asked, Done, Refused, action
 from console.web.asking import queues_of
 from console.web.kept_events import keep_cancelled, keep_deleted
 from seamkeeper import cancel
-from seamkeeper.queues import QUEUES, Keys, Queues
+from seamkeeper.keys import Keys
+from seamkeeper.queues import QUEUES, Queues
 from seamkeeper.requeue import IDLE, WAITING, Requeue
 
 _AGAIN = ("failed", "stopped", "canceled")

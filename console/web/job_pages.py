@@ -14,7 +14,7 @@ from starlette.routing import Route
 from console.web import asked, tracebacks, work
 from console.web.rendering import page
 from console.web.state import Console, console_of, part
-from seamkeeper import journal
+from seamkeeper import attempts
 from seamkeeper.errors import UnreadableEvent
 from seamkeeper.events import read_event
 from seamkeeper.queues import HANDLE_EVENT
@@ -74,7 +74,7 @@ def _tries(console: Console, job_id: str, found: work.JobDetail | None, shown: S
         return []
     about = {"event_id": shown.event_id} if shown.event_id else {"acs_user_id": acs_user_id}
     with console.reading() as connection:
-        tries = journal.attempts_of(connection, **about, limit=100)
+        tries = attempts.of(connection, **about, limit=100)
     return [each for each in tries if each["job_id"] == job_id]
 
 

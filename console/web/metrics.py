@@ -18,7 +18,7 @@ from console.web import clock_metrics, seam_metrics, work
 from console.web.rendering import product_version
 from console.web.state import Console, console_of, part
 from seamkeeper import issues, mirror, systems
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 
 # Field of the counters hash -> the metric, its words, its labels. Labels follow the name, separated by colons; only
 # the first of two may hold colons itself.

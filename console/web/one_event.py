@@ -18,7 +18,7 @@ from console.web.rendering import page
 from console.web.state import Console, console_of, part
 from console.web.tracebacks import Traceback
 from console.web.tree import Branch, tree_of
-from seamkeeper import dead, journal, mirror, replays
+from seamkeeper import attempts, dead, journal, mirror, replays
 from seamkeeper.errors import UnreadableEvent
 from seamkeeper.events import read_event
 from seamkeeper.queues import HANDLE_EVENT
@@ -91,7 +91,7 @@ def _find(console: Console, event_id: str) -> Shown | None:
         found = journal.find_event(connection, event_id)
         if found is not None:
             acs_user_id = found["acs_user_id"]
-            way = journal.way_of(connection, event_id, acs_user_id)
+            way = attempts.way_of(connection, event_id, acs_user_id)
             names = mirror.display_names(connection, [acs_user_id]) if acs_user_id else {}
             letter = dead.find_open(connection, "event", event_id)
             alike = dead.count_open(connection, cause=letter["cause"], at_most=_MOST_ALIKE) if letter else 0

@@ -18,7 +18,8 @@ from console.web.rendering import page
 from console.web.sparkline import sparkline
 from console.web.state import Console, console_of, part
 from seamkeeper import mirror, redis_checks, seam_limits
-from seamkeeper.queues import QUEUES, Keys
+from seamkeeper.keys import Keys
+from seamkeeper.queues import QUEUES
 from seamkeeper.schedules import WORDS, Planned, planned
 
 # What may be done with the chosen ones of a registry: the path's last word, the button, the role, how it looks.

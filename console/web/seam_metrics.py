@@ -8,7 +8,7 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from seamkeeper import histograms, seam_limits
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 
 
 def durations(fields: Mapping[bytes, bytes]) -> Iterator[Metric]:

@@ -18,7 +18,7 @@ from console.web.comparing import Plan, Row
 from console.web.meanings import MEANINGS, likely_cause
 from console.web.rendering import page
 from console.web.state import Console, Part, console_of, part
-from seamkeeper import audit, clock, desired, history, journal, mirror, recreations, resyncs
+from seamkeeper import attempts, audit, clock, desired, history, mirror, recreations, resyncs
 from seamkeeper.orders import fingerprint, ordered
 from seamkeeper.policies import Policy, policy_of
 from seamkeeper.resyncs import Rhythm
@@ -140,7 +140,7 @@ def _shown(console: Console, connection: Connection, found: Mapping[str, Any]) -
         causes={each["code"]: likely_cause(each["code"], observed, at=clock.now()) for each in found["issues"]},
         recreation=recreations.latest(connection, acs_user_id),
         history=lines,
-        attempts=journal.attempts_of(connection, acs_user_id=acs_user_id, limit=10),
+        attempts=attempts.of(connection, acs_user_id=acs_user_id, limit=10),
         audit=audit.lines(connection, kind="user", subject_id=acs_user_id[:200], limit=20),
         stamps=stamps_of(found),
     )

@@ -35,7 +35,8 @@ from rq.utils import as_text, decode_redis_hash, utcparse
 from rq.worker_registration import get_keys
 
 from seamkeeper import clock
-from seamkeeper.queues import QUEUES, Keys
+from seamkeeper.keys import Keys
+from seamkeeper.queues import QUEUES
 from seamkeeper.rqjob import RESULT_TTL
 
 PAGE = 100

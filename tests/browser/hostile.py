@@ -9,9 +9,9 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 from sqlalchemy import Engine
 
-from seamkeeper import audit, clock, dead, desired, history, issues, journal, policies, replays, resyncs
+from seamkeeper import attempts, audit, clock, dead, desired, history, issues, journal, policies, replays, resyncs
 from seamkeeper.dead import Failure, Subject
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 from seamkeeper.replays import Chosen, Plan, until_now
 from tests.console.web.conftest import accept, keep_event, keep_user, queues_of
 
@@ -40,8 +40,8 @@ def infest(engine: Engine, redis: Redis) -> None:
         audit.end(connection, line, "refused", reason=told, detail={"cause": told})
         chosen = until_now(Chosen(search=told, event_type=TYPE, acs_user_id=ID))
         replays.start(connection, chosen, Plan(1, 1, {}, 1, 1), rate=60, by=told, reason=told)
-        attempt = journal.begin_attempt(connection, job_id=EVENT, job="handle_event", event_id=EVENT)
-        journal.end_attempt(connection, attempt, "dead", reason=told)
+        attempt = attempts.begin(connection, job_id=EVENT, job="handle_event", event_id=EVENT)
+        attempts.end(connection, attempt, "dead", reason=told)
         job = Subject("job", ID, told[:100], TYPE, ID, ID)
         dead.write(connection, job, Failure(told, told[:150], told[:40]), tries=3)
         policies.set_policy(connection, "system", told[:100], by=told[:100], repair="off", reason=told)

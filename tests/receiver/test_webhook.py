@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from receiver.app import create_app
 from seamkeeper import settings
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 from tests.conftest import SECRET
 from tests.signing import body_of, event, signed
 

@@ -41,8 +41,8 @@ def test_tries_that_failed_are_counted_when_they_began(engine: Engine) -> None:
         connection.execute(insert(attempts), rows)
 
     with engine.connect() as connection:
-        counts = journal.failed_per_minute(connection, SINCE)
-        tries = journal.count_tries(connection, SINCE)
+        counts = attempts.failed_per_minute(connection, SINCE)
+        tries = attempts.count_since(connection, SINCE)
 
     assert {minute: count for minute, count in enumerate(counts) if count} == {1: 1, 2: 1, 5: 1}
     assert tries == {"ok": 1, "retry": 2, "dead": 1, "postponed": 1, "running": 1}
@@ -52,5 +52,5 @@ def test_an_hour_without_anything_is_sixty_times_nothing(engine: Engine) -> None
     """A first run has a line, too."""
     with engine.connect() as connection:
         assert journal.received_per_minute(connection, SINCE) == [0] * 60
-        assert journal.failed_per_minute(connection, SINCE) == [0] * 60
-        assert journal.count_tries(connection, SINCE) == {}
+        assert attempts.failed_per_minute(connection, SINCE) == [0] * 60
+        assert attempts.count_since(connection, SINCE) == {}

@@ -13,7 +13,8 @@ from rq.job import Job as RqJob
 from rq.serializers import JSONSerializer
 
 from seamkeeper.accept import ACCEPT, accept_call, event_job, queued_event
-from seamkeeper.queues import HANDLE_EVENT, RECONCILE_USER, Keys, Queues
+from seamkeeper.keys import Keys
+from seamkeeper.queues import HANDLE_EVENT, RECONCILE_USER, Queues
 from seamkeeper.rqjob import Job, Terms, flatten
 
 AT = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)

@@ -8,7 +8,8 @@ import pytest
 from redis import Redis
 
 from seamkeeper import clock
-from seamkeeper.queues import EVENTS, Keys, Queues
+from seamkeeper.keys import Keys
+from seamkeeper.queues import EVENTS, Queues
 from seamkeeper.schedules import WORDS, Schedules
 from workers.schedules import SCHEDULES
 

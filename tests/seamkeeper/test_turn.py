@@ -15,7 +15,8 @@ from rq.registry import ScheduledJobRegistry
 from rq.scheduler import RQScheduler
 from rq.serializers import JSONSerializer
 
-from seamkeeper.queues import RECONCILE, RESYNC, Keys, Queues
+from seamkeeper.keys import Keys
+from seamkeeper.queues import RECONCILE, RESYNC, Queues
 from tests.seamkeeper.turns import Floor
 
 SOON = timedelta(seconds=30)

@@ -20,7 +20,8 @@ from uuid import UUID
 
 from redis import Redis
 
-from seamkeeper.queues import RECONCILE, RESYNC, Keys, Queues
+from seamkeeper.keys import Keys
+from seamkeeper.queues import RECONCILE, RESYNC, Queues
 from seamkeeper.rqjob import Terms
 
 LASTS = timedelta(minutes=5)  # a turn; none ends by the clock while a test runs, `expire` does that

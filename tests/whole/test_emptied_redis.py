@@ -11,7 +11,8 @@ from sqlalchemy import select
 
 from seamkeeper import database
 from seamkeeper.database import events
-from seamkeeper.queues import EVENTS, Keys
+from seamkeeper.keys import Keys
+from seamkeeper.queues import EVENTS
 from simulator.serve import Running, running
 from simulator.world import World
 from tests.conftest import SECRET

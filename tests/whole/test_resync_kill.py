@@ -13,7 +13,7 @@ from sqlalchemy import Engine, func, select
 
 from seamkeeper import database
 from seamkeeper.database import acs_users
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 from simulator.serve import Running, running
 from tests.stack import Stack, eventually, stack
 

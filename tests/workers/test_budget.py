@@ -20,7 +20,7 @@ from redis.retry import Retry
 
 from seamkeeper import seam_limits
 from seamkeeper.errors import Postponed, Temporary
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 from seamkeeper.settings import Settings
 from simulator.serve import Running
 from workers.budget import Budget

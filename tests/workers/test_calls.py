@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from seamkeeper import database, journal
+from seamkeeper import attempts, database
 from simulator.serve import Running
 from tests.workers.conftest import Floor
 from workers import calls
@@ -19,7 +19,7 @@ def test_each_try_keeps_its_own_calls(floor: Floor, sim: Running) -> None:
     floor.happened("acs_user.created", acs_user_id)
 
     with database.reading(floor.engine) as connection:
-        tries = journal.attempts_of(connection, acs_user_id=acs_user_id)
+        tries = attempts.of(connection, acs_user_id=acs_user_id)
     asked = [[(call["method"], call["path"], call["status"]) for call in each["calls"] or []] for each in tries]
     assert asked[0] == [("GET", "/acs/users/get", 503)]
     assert asked[1][:2] == [("GET", "/acs/users/get", 200), ("POST", "/acs/users/update", 200)]
@@ -38,7 +38,7 @@ def test_the_way_of_an_event_ends_with_the_reconcile_that_served_it(floor: Floor
     floor.happened("acs_user.created", acs_user_id)
 
     with database.reading(floor.engine) as connection:
-        way = journal.way_of(connection, first["event_id"], acs_user_id)
+        way = attempts.way_of(connection, first["event_id"], acs_user_id)
     assert [(each["job"], each["outcome"]) for each in way] == [
         ("handle_event", "ok"), ("reconcile_user", "retry"), ("reconcile_user", "ok"),
     ]  # fmt: skip

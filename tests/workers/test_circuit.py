@@ -15,7 +15,8 @@ from rq.serializers import JSONSerializer
 
 from seamkeeper import orders, seam_limits
 from seamkeeper.errors import Parked, Permanent, Postponed, Temporary
-from seamkeeper.queues import RECONCILE, RESYNC, RESYNC_SYSTEM, Keys, Queues
+from seamkeeper.keys import Keys
+from seamkeeper.queues import RECONCILE, RESYNC, RESYNC_SYSTEM, Queues
 from seamkeeper.rqjob import Terms
 from seamkeeper.settings import Settings
 from simulator.serve import Running

@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 from sqlalchemy import Engine, select
 
-from seamkeeper import database, dead, journal, orders, replays, resyncs
+from seamkeeper import attempts, database, dead, orders, replays, resyncs
 from seamkeeper.database import dead_letters
 from seamkeeper.errors import Permanent
 from seamkeeper.queues import BACKFILL
@@ -70,7 +70,7 @@ def test_a_refused_user_is_a_letter_with_cause_field_and_request(floor: Floor, s
     assert "Invalid phone number" in letter["reason"]
     assert (letter["tries"], shown["status"]) == (1, "done")
     with database.reading(floor.engine) as connection:
-        attempt = journal.attempts_of(connection, acs_user_id=acs_user_id)[-1]
+        attempt = attempts.of(connection, acs_user_id=acs_user_id)[-1]
     assert (attempt["outcome"], attempt["cause"]) == ("dead", letter["cause"])
     assert attempt["seam_request_id"] == letter["seam_request_id"]
 
@@ -85,7 +85,7 @@ def test_tries_are_those_since_the_last_success(floor: Floor, sim: Running) -> N
 
     [letter] = open_letters(floor.engine)
     with database.reading(floor.engine) as connection:
-        tries = [each for each in journal.attempts_of(connection, acs_user_id=acs_user_id) if each["outcome"] != "ok"]
+        tries = [each for each in attempts.of(connection, acs_user_id=acs_user_id) if each["outcome"] != "ok"]
     assert (letter["cause"], letter["tries"]) == ("seam:5xx", 4)
     assert {each["cause"] for each in tries} == {"seam:5xx"}
     assert letter["first_at"] == tries[0]["started_at"] < letter["died_at"]

@@ -13,7 +13,8 @@ import pytest
 from redis import Redis
 
 from seamkeeper import clock
-from seamkeeper.queues import RECONCILE, Keys, Queues
+from seamkeeper.keys import Keys
+from seamkeeper.queues import RECONCILE, Queues
 from seamkeeper.rqjob import Terms
 from simulator.serve import Running, running
 from tests.stack import eventually, stack

@@ -16,7 +16,7 @@ from rq import Queue, SimpleWorker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from seamkeeper import clock, database, journal
+from seamkeeper import attempts, clock, database
 from seamkeeper.accept import event_job
 from seamkeeper.errors import ConfigurationError, Permanent, Temporary
 from seamkeeper.queues import Queues
@@ -255,7 +255,7 @@ def test_the_toolbox(floor: Floor, sim: Running, install: Install) -> None:
     assert seen == ["Jack Doe"]
     assert floor.user(acs_user_id)["observed"]["full_name"] == "Jane Doe"
     with database.reading(floor.engine) as connection:
-        tries = journal.attempts_of(connection, acs_user_id=acs_user_id)
+        tries = attempts.of(connection, acs_user_id=acs_user_id)
     (reason,) = (each["reason"] for each in tries if each["outcome"] == "dead")
     assert "hair_colour is not a field that can be managed" in reason
     assert "phone_number must be in E.164 form" in reason
@@ -347,7 +347,7 @@ def test_what_the_documents_show_works(
     floor.happened("acs_user.created", acs_user_id)
 
     with database.reading(floor.engine) as connection:
-        tries = journal.attempts_of(connection, acs_user_id=acs_user_id)
+        tries = attempts.of(connection, acs_user_id=acs_user_id)
     assert [each["outcome"] for each in tries if each["job"] == "house_rules.call_the_caretaker"] == ["ok"]
 
 

@@ -8,7 +8,8 @@ from datetime import timedelta
 from redis import Redis
 
 from seamkeeper import clock
-from seamkeeper.queues import BACKFILL, EVENTS, Keys, Queues
+from seamkeeper.keys import Keys
+from seamkeeper.queues import BACKFILL, EVENTS, Queues
 from seamkeeper.schedules import Schedules
 from seamkeeper.settings import Settings
 from tests.stack import eventually

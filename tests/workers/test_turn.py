@@ -14,7 +14,7 @@ from rq.serializers import JSONSerializer
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from seamkeeper import clock, database, journal
+from seamkeeper import attempts, clock, database
 from seamkeeper.errors import Parked, Postponed, Temporary
 from seamkeeper.queues import RECONCILE, RESYNC
 from simulator.serve import Running
@@ -34,7 +34,7 @@ def look(floor: Floor, acs_user_id: str, *, include_later: bool = False, **optio
 def tries(floor: Floor, acs_user_id: str) -> list[dict[str, Any]]:
     """The lines of the user's attempts, oldest first."""
     with database.reading(floor.engine) as connection:
-        return journal.attempts_of(connection, acs_user_id=acs_user_id)
+        return attempts.of(connection, acs_user_id=acs_user_id)
 
 
 def outcomes(floor: Floor, acs_user_id: str) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 
 from seamkeeper import checkpoints, clock, database, replays, spans
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 from seamkeeper.replays import Chosen
 from seamkeeper.requeue import Requeue
 from seamkeeper.schedules import Schedules

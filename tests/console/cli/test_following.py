@@ -31,9 +31,7 @@ def test_it_is_over_when_its_outcome_is_known(engine: Engine, queues: Queues, aw
     assert (last.is_over, last.systems[0].outcome) == (True, "too_many_missing")
 
 
-def test_a_pass_that_nobody_begins_is_given_up(
-    engine: Engine, queues: Queues, awaited: Awaited
-) -> None:
+def test_a_pass_that_nobody_begins_is_given_up(engine: Engine, queues: Queues, awaited: Awaited) -> None:
     """After the time in which nothing moved; it was never over."""
     seen = list(follow(engine, queues, awaited, patience=0.1))
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from seamkeeper.queues import Keys, Queues
+from seamkeeper.keys import Keys
+from seamkeeper.queues import Queues
 from seamkeeper.rqjob import Terms
 from simulator.serve import Running, running
 from tests.stack import ROOT, Stack, eventually, stack

@@ -15,13 +15,14 @@ from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from console.web.app import create_app
-from seamkeeper import clock, database, dead, desired, history, issues, journal, migrations, mirror
+from seamkeeper import attempts, clock, database, dead, desired, history, issues, journal, migrations, mirror
 from seamkeeper.accept import ACCEPT, accept_call, event_job
 from seamkeeper.dead import Failure, Subject
 from seamkeeper.events import read_event
 from seamkeeper.journal import Arrival
+from seamkeeper.keys import Keys
 from seamkeeper.mirror import Verdict
-from seamkeeper.queues import Keys, Queues
+from seamkeeper.queues import Queues
 from seamkeeper.rqjob import Terms, flatten
 from seamkeeper.settings import Settings
 
@@ -95,9 +96,9 @@ def keep_event(
     body = payload(event_id, **about)
     with engine.begin() as connection:
         journal.write_event(connection, read_event(body), body, Arrival(at, "webhook", "msg_1"))
-        attempt = journal.begin_attempt(connection, job_id=event_id, job="handle_event", event_id=event_id)
+        attempt = attempts.begin(connection, job_id=event_id, job="handle_event", event_id=event_id)
         outcome = {"dead": "dead", "retrying": "retry"}.get(status, "ok")
-        journal.end_attempt(connection, attempt, outcome, reason=reason, next_at=at + timedelta(hours=1))
+        attempts.end(connection, attempt, outcome, reason=reason, next_at=at + timedelta(hours=1))
         journal.settle(connection, event_id, status, reason=reason, cause=cause if reason else None)
         if status == "dead":
             subject = Subject("event", event_id, "handle_event", about.get("event_type", "acs_user.created"),

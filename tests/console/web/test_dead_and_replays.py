@@ -15,7 +15,8 @@ from console.web import replay_pages
 from console.web.asked import PAGE
 from seamkeeper import audit, dead, replays
 from seamkeeper.dead import Failure, Subject
-from seamkeeper.queues import RUN_REPLAY, Keys
+from seamkeeper.keys import Keys
+from seamkeeper.queues import RUN_REPLAY
 from seamkeeper.settings import Settings
 from tests.console.web.conftest import Open, keep_event, keep_user
 from tests.console.web.test_event_pages import LOGINS, OPERATOR, OURS, VIEWER

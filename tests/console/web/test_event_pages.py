@@ -18,9 +18,9 @@ from sqlalchemy import Engine, update
 from starlette.testclient import TestClient
 
 from console.web import event_pages
-from seamkeeper import audit, clock, journal
+from seamkeeper import attempts, audit, clock
 from seamkeeper.database import events
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 from seamkeeper.settings import Login, Settings
 from tests.console.web.conftest import AT, Open, accept, keep_event, keep_user
 
@@ -130,15 +130,13 @@ def test_an_event_shows_what_each_try_asked(site: TestClient, engine: Engine) ->
     """Its own try, and the reconcile of its user that followed, with calls, cause and request id."""
     keep_event(engine, "e1")
     with engine.begin() as connection:
-        number = journal.begin_attempt(connection, job_id="r1", job="reconcile_user", acs_user_id="u1")
+        number = attempts.begin(connection, job_id="r1", job="reconcile_user", acs_user_id="u1")
         call = {"method": "POST", "path": "/acs/users/update", "status": 400, "ms": 98, "request_id": "req-7"}
-        journal.end_attempt(
+        attempts.end(
             connection, number, "dead", reason="phone_number must be E.164", cause="seam:400:invalid_input",
             request_id="req-7", calls=[call],
         )  # fmt: skip
-        journal.end_attempt(
-            connection, journal.begin_attempt(connection, job_id="r2", job="reconcile_user", acs_user_id="u1"), "ok"
-        )
+        attempts.end(connection, attempts.begin(connection, job_id="r2", job="reconcile_user", acs_user_id="u1"), "ok")
 
     read = _words(site.get("/events/e1").text)
 

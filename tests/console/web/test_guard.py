@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from console.web import rendering, words
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 from seamkeeper.settings import Settings
 from tests.console.web.conftest import Open, accept, keep_event, keep_user, queues_of
 

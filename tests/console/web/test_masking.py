@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from console.web import masking
-from seamkeeper import audit, clock, desired, history, issues, journal, mirror, policies
+from seamkeeper import attempts, audit, clock, desired, history, issues, mirror, policies
 from seamkeeper.mirror import Verdict
 from seamkeeper.settings import Login, Settings
 from tests.console.web.conftest import AT, Open, accept, keep_event, queues_of
@@ -68,8 +68,8 @@ def _plant(engine: Engine, redis: Redis) -> str:
             connection, "u1", endpoint="/acs/users/update", asked_by="apply", request=person, before=raw, why=drift
         )
         history.end_action(connection, action, "refused", reason=SENTENCE)
-        attempt = journal.begin_attempt(connection, job_id="j1", job="reconcile_user", acs_user_id="u1")
-        journal.end_attempt(connection, attempt, "dead", reason=SENTENCE)
+        attempt = attempts.begin(connection, job_id="j1", job="reconcile_user", acs_user_id="u1")
+        attempts.end(connection, attempt, "dead", reason=SENTENCE)
         policies.set_policy(
             connection, "user", "u1", by="ada", paused_until=clock.now() + timedelta(hours=1), reason=SENTENCE
         )

@@ -17,7 +17,7 @@ from console.glance import read_kept, read_working
 from console.web.sparkline import sparkline
 from console.web.state import Console
 from seamkeeper import clock, issues, registration
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 from seamkeeper.registration import Registration
 from seamkeeper.settings import Settings
 from tests.console.web.conftest import accept, keep_event, keep_user, queues_of

@@ -22,7 +22,7 @@ from starlette.testclient import TestClient
 
 from console.web import job_actions, tracebacks
 from seamkeeper import audit, clock, dead, journal
-from seamkeeper.queues import Keys
+from seamkeeper.keys import Keys
 from seamkeeper.requeue import Requeue
 from seamkeeper.schedules import Schedules
 from tests.console.web.conftest import accept, keep_event, keep_user, queues_of
