@@ -37,7 +37,8 @@ def unreadable_job(
 # KEYS  1 queue  2 queues  3 counters  4 failed registry  then per job: seen key, job key
 # ARGV  1 dedupe seconds  2 what the counters are called  3 fields that all jobs share (n)  4.. n values
 #       then per job: id, data, description, time
-# Gives one 1 (queued) or 0 (seen before) per job.
+# Gives one 1 (queued) or 0 (seen before) per job. Under the seen key stands how often it was delivered; an older
+# version left words there, which count nothing.
 ACCEPT = """
 local common = {}
 local n = tonumber(ARGV[3])
@@ -45,13 +46,15 @@ for i = 1, n do common[i] = ARGV[3 + i] end
 local answers, queued, a, k = {}, {}, 4 + n, 5
 while k < #KEYS do
   local id, now = ARGV[a], ARGV[a + 3]
-  if redis.call('SET', KEYS[k], id, 'NX', 'EX', ARGV[1]) then
+  local is_delivery = ARGV[2] == 'webhook_requests'
+  if redis.call('SET', KEYS[k], is_delivery and 1 or 0, 'NX', 'EX', ARGV[1]) then
     if redis.call('DEL', KEYS[k + 1]) == 1 then redis.call('ZREM', KEYS[4], id) end
     redis.call('HSET', KEYS[k + 1], 'created_at', now, 'data', ARGV[a + 1], 'description', ARGV[a + 2],
                'enqueued_at', now, 'status', 'queued', unpack(common))
     queued[#queued + 1] = id
     answers[#answers + 1] = 1
   else
+    if is_delivery then redis.pcall('INCR', KEYS[k]) end
     answers[#answers + 1] = 0
   end
   a, k = a + 4, k + 2
@@ -102,6 +105,13 @@ def last_at(queues: Queues, counter: str) -> datetime | None:
     """When something came by this way last, new or seen before; None when nothing did (or Redis forgot)."""
     found = queues.redis.hget(queues.keys.counters(), f"{counter}_at")
     return datetime.fromtimestamp(int(found), UTC) if found else None
+
+
+def deliveries(queues: Queues, event_id: str) -> int | None:
+    """How often Seam delivered it, the first time and the duplicates; 0: it was fetched by a backfill. None: nobody
+    knows any more, or Redis forgot."""
+    found = queues.redis.get(queues.keys.seen(event_id))
+    return int(found) if found is not None and found.isdigit() else None
 
 
 def queued_event(queues: Queues, event_id: str) -> dict[str, Any] | None:

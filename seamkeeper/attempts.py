@@ -49,10 +49,13 @@ def begin(
 def end(
     connection: Connection, attempt_id: int, outcome: str, *, reason: str | None = None, cause: str | None = None,
     request_id: str | None = None, next_at: datetime | None = None, calls: Sequence[Mapping[str, Any]] = (),
+    lines: Sequence[Mapping[str, Any]] = (),
 ) -> None:  # fmt: skip
-    """How the try ended: `ok`, `retry` or `postponed` (with the time of the next) or `dead`; what it asked of Seam."""
+    """How the try ended: `ok`, `retry` or `postponed` (with the time of the next) or `dead`; what it asked of Seam
+    and what it logged."""
     values = {"outcome": outcome, "reason": reason, "cause": cause, "seam_request_id": request_id, "next_at": next_at,
-              "ended_at": clock.now(), "calls": [dict(call) for call in calls] or None}  # fmt: skip
+              "ended_at": clock.now(), "calls": [dict(call) for call in calls] or None,
+              "lines": [dict(line) for line in lines] or None}  # fmt: skip
     connection.execute(update(attempts).where(attempts.c.attempt_id == attempt_id).values(values))
 
 
@@ -101,6 +104,7 @@ def of(
         "ended_at",
         "next_at",
         "calls",
+        "lines",
     )
     return [{name: plain(row[name]) for name in names} for row in reversed(rows.mappings().all())]
 

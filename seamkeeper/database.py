@@ -107,6 +107,7 @@ attempts = Table(
     Column("cause", _ID),
     Column("seam_request_id", Words),
     Column("calls", Json),  # what was asked of Seam: method, path, status, milliseconds, request id; never a body
+    Column("lines", Json),  # what was logged meanwhile
     Column("next_at", Instant),
     Index("attempts_by_event", "event_id", "attempt_id"),
     Index("attempts_by_user", "acs_user_id", "attempt_id"),

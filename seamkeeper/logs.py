@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import structlog
+
+Line = dict[str, Any]
+_MOST = 30  # lines of one block
+_LONGEST = 500  # characters of one value
+_NOT_KEPT = ("ts", "exc_info", "_record", "_from_structlog")
+_kept: ContextVar[list[Line] | None] = ContextVar("log_lines_kept", default=None)
 
 
 def configure(log_format: str = "auto", *, level: int = logging.INFO) -> None:
@@ -16,6 +25,7 @@ def configure(log_format: str = "auto", *, level: int = logging.INFO) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        _keep,
     ]
     render: list[Any] = [structlog.dev.ConsoleRenderer()]
     if not is_readable:
@@ -35,6 +45,30 @@ def configure(log_format: str = "auto", *, level: int = logging.INFO) -> None:
 def get() -> Any:
     """The logger: `logs.get().info("webhook.accepted", event_id=…)`."""
     return structlog.get_logger()
+
+
+@contextmanager
+def kept() -> Iterator[list[Line]]:
+    """The lines of this thread until the end of the block, also for who shows them elsewhere: `event`, `level`, `at`
+    and their fields, without tracebacks. Those of a block within it are its own."""
+    lines: list[Line] = []
+    token = _kept.set(lines)
+    try:
+        yield lines
+    finally:
+        _kept.reset(token)
+
+
+def _keep(_logger: Any, _name: str, fields: Any) -> Any:
+    lines = _kept.get()
+    if lines is not None and len(lines) < _MOST:
+        rest = {name: _plain(value) for name, value in fields.items() if name not in _NOT_KEPT}
+        lines.append({"at": fields.get("ts"), **rest})
+    return fields
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, int | float | None) else str(value)[:_LONGEST]
 
 
 def _drop_meta(_logger: Any, _name: str, fields: Any) -> Any:

@@ -51,6 +51,7 @@ class Try:
     number: int | None = None  # of its line
     not_begun: SQLAlchemyError | None = None
     calls: list[calls.Call] = field(default_factory=list)  # what it asked of Seam
+    lines: list[logs.Line] = field(default_factory=list)  # what was logged meanwhile
 
     def check(self) -> None:
         """Raises, inside of the try, what kept its line from being written: without a database there is nothing to
@@ -80,7 +81,7 @@ def attempt(
     ) if is_lettered else None  # fmt: skip
     tried = _begin(tools, log, job_id=job_id, job=name, event_id=event_id, acs_user_id=acs_user_id)
     try:
-        with calls.noted() as tried.calls:
+        with calls.noted() as tried.calls, logs.kept() as tried.lines:
             yield tried
     except Exception as error:
         tried.fate = fate = judge(error) if judge else by_rq(tools, error)
@@ -206,8 +207,10 @@ def _end(
         with tools.engine.begin() as connection:
             if tried.number is not None:
                 request_id = failure.request_id if failure else None
-                attempts.end(connection, tried.number, outcome, reason=reason, cause=cause,
-                                    request_id=request_id, next_at=next_at, calls=tried.calls)  # fmt: skip
+                attempts.end(
+                    connection, tried.number, outcome, reason=reason, cause=cause, request_id=request_id,
+                    next_at=next_at, calls=tried.calls, lines=tried.lines,
+                )  # fmt: skip
             if event_id:
                 status = "dead" if outcome == "dead" else "retrying"
                 is_try = outcome != "postponed"

@@ -63,6 +63,8 @@ class Attempt(BaseModel):
     started_at: Moment
     ended_at: Moment | None
     next_at: Moment | None
+    calls: Annotated[list[dict[str, Any]] | None, Field(description="What was asked of Seam; never a value.")]
+    lines: Annotated[list[dict[str, Any]] | None, Field(description="What was logged meanwhile.")]
 
 
 class Event(EventRow):

@@ -18,7 +18,7 @@ from console.web.rendering import page
 from console.web.state import Console, console_of, part
 from console.web.tracebacks import Traceback
 from console.web.tree import Branch, tree_of
-from seamkeeper import attempts, dead, journal, mirror, replays
+from seamkeeper import accept, attempts, dead, journal, mirror, replays
 from seamkeeper.errors import UnreadableEvent
 from seamkeeper.events import read_event
 from seamkeeper.queues import HANDLE_EVENT
@@ -47,10 +47,12 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Jobs:
-    """What RQ still knows: the event's job, and how jobs of its way failed, by job id."""
+    """What Redis still knows: the event's job, how jobs of its way failed, by job id, and how often it was delivered
+    (`accept.deliveries`)."""
 
     own: work.JobDetail | None
     failed: dict[str, Traceback]
+    deliveries: int | None
 
 
 def event(request: Request) -> Response:
@@ -62,7 +64,7 @@ def event(request: Request) -> Response:
         days = console.settings.keep_events.days
         raise HTTPException(404, f"No such event is kept. Events are removed {days} days after they were received.")
     # A Redis that is down hides only the jobs of this page: the event itself was read.
-    jobs = part(lambda: _jobs(console.redis, event_id, found.value.way if found.value else []))
+    jobs = part(lambda: _jobs(console, event_id, found.value.way if found.value else []))
     return page(
         request, "event.html", event_id=event_id, found=found, jobs=jobs.value, jobs_problem=jobs.problem,
         can_act=jobs.problem is None,
@@ -100,7 +102,8 @@ def _find(console: Console, event_id: str) -> Shown | None:
     return Shown(queued, [], None, 0) if queued else None
 
 
-def _jobs(redis: Redis, event_id: str, way: list[dict[str, Any]]) -> Jobs:
+def _jobs(console: Console, event_id: str, way: list[dict[str, Any]]) -> Jobs:
+    redis = console.redis
     own = work.find_job(redis, job_id_for(event_id))
     dead_ones = dict.fromkeys(each["job_id"] for each in way if each["outcome"] == "dead")
     failed = {}
@@ -108,7 +111,7 @@ def _jobs(redis: Redis, event_id: str, way: list[dict[str, Any]]) -> Jobs:
         found = work.find_job(redis, job_id)
         if found and found.traceback and found.job.status == "failed":
             failed[job_id] = tracebacks.read(found.traceback)
-    return Jobs(own, failed)
+    return Jobs(own, failed, accept.deliveries(queues_of(console), event_id))
 
 
 def _tree(request: Request, shown: Shown | None) -> Branch | None:

@@ -12,8 +12,11 @@ from redis import Redis
 from starlette.testclient import TestClient
 
 from receiver.app import create_app
-from seamkeeper import settings
+from seamkeeper import clock, settings
+from seamkeeper.accept import BACKFILLED, accept, deliveries, event_job
 from seamkeeper.keys import Keys
+from seamkeeper.queues import Queues
+from seamkeeper.rqjob import Terms
 from tests.conftest import SECRET
 from tests.signing import body_of, event, signed
 
@@ -67,13 +70,31 @@ def test_svix_headers_win_over_webhook_headers(door: TestClient) -> None:
 
 def test_the_same_event_twice_is_one_job(door: TestClient, redis: Redis) -> None:
     """Dedupe is by event_id: a second endpoint brings the same event under another svix-id."""
-    body = body_of(event())
+    body = body_of(payload := event())
 
     answers = [door.post(PATH, content=body, headers=signed(body)).status_code for _ in range(5)]
 
     assert answers == [204] * 5
     assert len(queued(redis)) == 1
     assert redis.hget(KEYS.counters(), "webhook_requests:duplicate") == b"4"
+    assert deliveries(Queues(redis, keys=KEYS, terms=Terms()), payload["event_id"]) == 5
+
+
+def test_what_a_backfill_found_first_counts_deliveries_only(door: TestClient, redis: Redis) -> None:
+    """Fetched twice, delivered once; and the mark of an older version, which held words, is no number."""
+    body, queues = body_of(payload := event()), Queues(redis, keys=KEYS, terms=Terms())
+    job = event_job(payload["event_id"], "x", body.decode(), received_at=clock.now(), source="backfill", delivery="")
+    for _ in range(2):
+        accept(queues, [(payload["event_id"], job)], dedupe=timedelta(hours=1), counter=BACKFILLED)
+    assert deliveries(queues, payload["event_id"]) == 0
+
+    assert door.post(PATH, content=body, headers=signed(body)).status_code == 204
+    assert deliveries(queues, payload["event_id"]) == 1
+
+    redis.set(KEYS.seen(payload["event_id"]), payload["event_id"])
+    assert door.post(PATH, content=body, headers=signed(body)).status_code == 204
+    assert deliveries(queues, payload["event_id"]) is None
+    assert deliveries(queues, "nobody") is None
 
 
 def test_an_event_is_remembered_for_72_hours(door: TestClient, redis: Redis) -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
-from seamkeeper import attempts, database
+import pytest
+
+from seamkeeper import attempts, database, logs
 from simulator.serve import Running
 from tests.workers.conftest import Floor
 from workers import calls
+
+AT = datetime(2026, 11, 22, tzinfo=UTC)
 
 
 def test_each_try_keeps_its_own_calls(floor: Floor, sim: Running) -> None:
@@ -63,3 +68,26 @@ def test_a_try_within_a_try_keeps_its_own() -> None:
         calls.note("GET", "/x", status=None, took=0, request_id=None)
 
     assert ([each["path"] for each in outer], [each["path"] for each in inner]) == (["/x"], ["/y"])
+
+
+def test_a_try_keeps_what_was_logged_meanwhile(capsys: pytest.CaptureFixture[str]) -> None:
+    """Beside standard output, values as JSON can hold them, without tracebacks; nothing outside of a block."""
+    logs.configure("json")
+    log = logs.get().bind(job="own")
+    log.info("before")
+    with logs.kept() as outer:
+        log.info("opened", door="north", at_door=AT, times=2)
+        with logs.kept() as inner:
+            log.warning("refused", exc_info=ValueError("Jack Doe"))
+        log.debug("unseen")
+    log.info("after")
+
+    [first], [second] = outer, inner
+    assert {**first, "at": ""} == {
+        "at": "", "event": "opened", "level": "info", "job": "own", "door": "north", "at_door": str(AT), "times": 2,
+    }  # fmt: skip
+    assert (second["event"], second["level"]) == ("refused", "warning")
+    assert "Jack" not in json.dumps(second)
+    assert [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()] == [
+        "before", "opened", "refused", "after",
+    ]  # fmt: skip

@@ -26,7 +26,8 @@ def upgrade() -> None:
     name = sa.String(length=200)
     key = sa.String(length=200).with_variant(sa.String(length=200, collation="C"), "postgresql")
     word = sa.String(length=20)
-    op.add_column("attempts", sa.Column("calls", sa.Text(), nullable=True))
+    for column in ("calls", "lines"):
+        op.add_column("attempts", sa.Column(column, sa.Text(), nullable=True))
     op.add_column("events", sa.Column("tries", sa.Integer(), nullable=False, server_default="0"))
     op.create_index("attempts_by_time", "attempts", ["started_at"])
     place = ["received_at", "event_id"]

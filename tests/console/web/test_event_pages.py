@@ -135,6 +135,7 @@ def test_an_event_shows_what_each_try_asked(site: TestClient, engine: Engine) ->
         attempts.end(
             connection, number, "dead", reason="phone_number must be E.164", cause="seam:400:invalid_input",
             request_id="req-7", calls=[call],
+            lines=[{"at": "2026-11-22T10:00:01.25Z", "event": "own.opened", "level": "info", "door": "<b>north</b>"}],
         )  # fmt: skip
         attempts.end(connection, attempts.begin(connection, job_id="r2", job="reconcile_user", acs_user_id="u1"), "ok")
 
@@ -143,7 +144,20 @@ def test_an_event_shows_what_each_try_asked(site: TestClient, engine: Engine) ->
     assert "User compared with Seam dead" in read
     assert "POST /acs/users/update 400 98 ms · request req-7" in read
     assert "seam:400:invalid_input" in read
+    assert "10:00:01.25Z own.opened door= <b>north</b>" in read
     assert read.count("User compared with Seam") == 1  # the later one is another event's
+
+
+def test_an_event_says_how_often_it_was_delivered(site: TestClient, engine: Engine, redis: Redis) -> None:
+    """Seam delivers until it is answered in time: the duplicates are counted, and none becomes an event."""
+    keep_event(engine, "e1")
+    accept(redis, "e1")
+    once = _words(site.get("/events/e1").text)
+    accept(redis, "e1")
+    twice = _words(site.get("/events/e1").text)
+
+    assert "Delivered once." in once
+    assert "Delivered 2 times; all but the first were answered 204 as duplicates." in twice
 
 
 def test_a_failed_job_shows_our_frames_first(site: TestClient, engine: Engine, redis: Redis) -> None:

@@ -78,6 +78,10 @@ def _plant(engine: Engine, redis: Redis) -> str:
         line = audit.begin(connection, who="ada", role="operator", action="user.x", kind="user", subject_id="u1")
         audit.end(connection, line, "done", detail={"why": SENTENCE, "name": NAME})
     keep_event(engine, "e1", status="dead", reason=SENTENCE, **person, resident=NAME, at=clock.now())
+    with engine.begin() as connection:
+        attempt = attempts.begin(connection, job_id="e1", job="handle_event", event_id="e1")
+        line = {"at": clock.iso(AT), "event": "own.said", "level": "info", "reason": SENTENCE, "resident": NAME}
+        attempts.end(connection, attempt, "ok", lines=[line | person])
     accept(redis, "e2", **person)
     return queues_of(redis).ask_reconcile("u1", why=f"refresh by {EMAIL}", source="operator")
 
