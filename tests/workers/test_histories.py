@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 from redis import Redis
 
-from seamkeeper import clock, database, desired, migrations, mirror, systems
+from seamkeeper import clock, database, desired, mirror, systems
 from seamkeeper import settings as told
 from seamkeeper.accept import event_job
 from seamkeeper.queues import RESYNC_SYSTEM
@@ -51,8 +52,11 @@ class House:
 
 
 @pytest.fixture
-def house(redis: Redis, redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+def house(
+    redis: Redis, redis_url: str, tmp_path: Path, migrated_sqlite: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[House]:
     """On SQLite: the number of histories is what counts here."""
+    shutil.copy(migrated_sqlite, tmp_path / "histories.db")
     environ = {
         "REDIS_URL": redis_url, "DATABASE_URL": f"sqlite:///{tmp_path / 'histories.db'}", "SEAM_API_KEY": "seam_x",
         "SEAMKEEPER_LOG_FORMAT": "json", "SEAMKEEPER_FIGHT_REPAIRS": "1000",
@@ -60,7 +64,6 @@ def house(redis: Redis, redis_url: str, tmp_path: Path, monkeypatch: pytest.Monk
     world = World()
     world.settings.pending_seconds = 0
     tools = make_tools(told.load(environ))
-    migrations.upgrade(tools.engine)
     seam = NearSeam(world)
     tools = replace(tools, seam=seam)  # type: ignore[arg-type]
     monkeypatch.setattr(tools_module, "_made", {os.getpid(): tools})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from sqlalchemy import Engine
 from starlette.testclient import TestClient
 
 from console.web.app import create_app
-from seamkeeper import attempts, clock, database, dead, desired, history, issues, journal, migrations, mirror
+from seamkeeper import attempts, clock, dead, desired, history, issues, journal, mirror
 from seamkeeper.accept import ACCEPT, accept_call, event_job
 from seamkeeper.dead import Failure, Subject
 from seamkeeper.events import read_event
@@ -59,13 +60,10 @@ def site(settings: Settings, open_site: Open) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def sqlite_settings(redis_url: str, tmp_path: Path) -> Settings:
+def sqlite_settings(redis_url: str, tmp_path: Path, migrated_sqlite: Path) -> Settings:
     """The same on SQLite, for what has nothing to do with the kind of database."""
-    url = f"sqlite:///{tmp_path / 'one.db'}"
-    engine = database.open_engine(url)
-    migrations.upgrade(engine)
-    engine.dispose()
-    return Settings(redis_url=redis_url, database_url=url)
+    shutil.copy(migrated_sqlite, tmp_path / "one.db")
+    return Settings(redis_url=redis_url, database_url=f"sqlite:///{tmp_path / 'one.db'}")
 
 
 @pytest.fixture
