@@ -41,3 +41,12 @@ def test_the_receivers_process_stays_light() -> None:
 
     heavy = {"seam", "sqlalchemy", "psycopg", "sqlite3", "alembic", "workers", "console", "rq", "jinja2"}
     assert heavy & set(loaded.stdout.split()) == set()
+
+
+def test_the_schedulers_process_stays_light() -> None:
+    """It calls nobody: the Seam SDK would cost it more than a second at its start, and 50 MB."""
+    program = "import sys, workers.schedule, workers.__main__; print(*sorted(sys.modules))"
+
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert {"seam", "svix", "alembic", "console", "receiver"} & set(loaded.stdout.split()) == set()

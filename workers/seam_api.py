@@ -21,8 +21,6 @@ import httpx
 from httpx_retries import Retry
 from redis.exceptions import RedisError
 from rq import get_current_job
-from seam.exceptions import SeamError
-from seam.seam import Seam
 
 from seamkeeper import clock, logs
 from seamkeeper.errors import Parked, Permanent, Postponed, Temporary
@@ -33,7 +31,7 @@ from workers import calls
 from workers.budget import Budget
 from workers.circuit import Circuits
 from workers.concurrent.deadline import remaining
-from workers.seam_errors import Heard, NotFound, RefusesUs, translate
+from workers.seam_errors import Heard, NotFound, RefusesUs
 
 __all__ = ["BadCursor", "NotFound", "RefusesUs", "SeamApi", "UserPage"]
 
@@ -224,7 +222,11 @@ class SeamApi:
                 answer = client.get(path, params=arguments, timeout=wait)
             else:
                 answer = client.post(path, json=dict(arguments), timeout=wait)
-        except (SeamError, httpx.HTTPError, ValueError) as error:
+        except Exception as error:
+            from workers.seam_answers import IS_AN_ANSWER, translate
+
+            if not isinstance(error, IS_AN_ANSWER):
+                raise
             raise translate(what, error, self._heard(), was_cut_short=wait < usual) from error
         finally:
             took = time.monotonic() - started
@@ -263,6 +265,8 @@ class SeamApi:
     def _open(self) -> Any:
         with self._lock:
             if self._client is None:
+                from seam.seam import Seam  # takes more than a second: only for who calls
+
                 self._client = Seam(
                     **self._credentials(),
                     endpoint=self._told.endpoint,

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
 from typing import Any
 
-import workers.jobs  # noqa: F401 (imported before the fork: `import seam` takes up to two seconds)
+import workers.jobs
+import workers.seam_answers  # noqa: F401 (imported before the fork: the SDK takes up to two seconds)
 from seamkeeper import logs
 from seamkeeper.settings import Settings
 from workers.process import REPLACE, work

@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Engine, insert
 
-from seamkeeper import journal
-from seamkeeper.database import attempts, events
+from seamkeeper import attempts, database, journal
 
 SINCE = datetime(2026, 11, 22, 8, 30, tzinfo=UTC)
 
@@ -21,7 +20,7 @@ def test_events_are_counted_in_the_minute_of_their_receipt(engine: Engine) -> No
         for at in seconds
     ]  # fmt: skip
     with engine.begin() as connection:
-        connection.execute(insert(events), rows)
+        connection.execute(insert(database.events), rows)
 
     with engine.connect() as connection:
         counts = journal.received_per_minute(connection, SINCE)
@@ -38,7 +37,7 @@ def test_tries_that_failed_are_counted_when_they_began(engine: Engine) -> None:
         for minute, outcome in enumerate(outcomes)
     ]
     with engine.begin() as connection:
-        connection.execute(insert(attempts), rows)
+        connection.execute(insert(database.attempts), rows)
 
     with engine.connect() as connection:
         counts = attempts.failed_per_minute(connection, SINCE)
