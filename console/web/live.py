@@ -20,10 +20,12 @@ import anyio
 from redis import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 from sse_starlette import EventSourceResponse
+from sse_starlette.sse import SendTimeoutError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from console.web import event_filter, masking
 from console.web.people import person_of
@@ -36,6 +38,7 @@ PING = 15  # seconds between comments
 _PAUSE = 1.0  # seconds between two looks
 _GLANCE = 0.25  # seconds, at most, until a stream sees that the process was asked to end
 _GRACE = 2.0  # seconds to end in order then
+_READS_WITHIN = 20.0  # seconds until who does not read what was sent loses the seat
 _LATE = timedelta(seconds=60)  # how much later than received an event may come into the journal
 _MOST = 500
 _KEPT = 1000
@@ -73,6 +76,7 @@ class Tail:
         self._resting: set[asyncio.Task[None]] = set()
         self._news = asyncio.Condition()
         self.viewers = 0
+        self.seats = 0  # taken by streams, also by those that have not begun to look
 
     async def follow(
         self, last_seen: str, lasts: float, *, is_ending: Callable[[], bool] = lambda: False
@@ -163,10 +167,30 @@ class Tail:
             self._news.notify_all()
 
 
+class _Stream(EventSourceResponse):
+    """Gives its seat back at its end, which comes when who looks does not read any more."""
+
+    def __init__(self, tail: Tail, messages: AsyncIterator[dict[str, Any]], ending: anyio.Event) -> None:
+        super().__init__(
+            messages, ping=PING, headers={"cache-control": "no-store"}, send_timeout=_READS_WITHIN,
+            shutdown_event=ending, shutdown_grace_period=_GRACE,
+        )  # fmt: skip
+        self._tail = tail
+        tail.seats += 1
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except* SendTimeoutError:
+            pass
+        finally:
+            self._tail.seats -= 1
+
+
 async def live(request: Request) -> Response:
     """GET /live with the filter of the list of events: Server-Sent Events."""
     tail = cast(Tail, request.state.live)
-    if tail.viewers >= MOST_VIEWERS:
+    if tail.seats >= MOST_VIEWERS:
         return PlainTextResponse(
             "Too many look already; the page can be reloaded by hand.\n", 503, {"retry-after": "60"}
         )
@@ -175,9 +199,7 @@ async def live(request: Request) -> Response:
     last_seen = request.headers.get("last-event-id", "")
     ending = anyio.Event()
     messages = _messages(tail, chosen, last_seen, is_masked=is_masked, is_ending=ending.is_set)
-    return EventSourceResponse(
-        messages, ping=PING, headers={"cache-control": "no-store"}, shutdown_event=ending, shutdown_grace_period=_GRACE
-    )
+    return _Stream(tail, messages, ending)
 
 
 async def _messages(

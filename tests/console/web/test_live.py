@@ -13,8 +13,10 @@ from typing import Any, TypeVar
 
 import pytest
 from sqlalchemy import Engine
+from starlette.requests import Request
 
 from console.web import live
+from console.web.people import Person
 from console.web.state import close_console, open_console
 from seamkeeper import clock
 from seamkeeper.settings import Settings
@@ -202,3 +204,30 @@ def test_no_more_than_fifty_look(settings: Settings, open_site: Any, monkeypatch
         answer = site.get("/live")
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+
+
+def test_a_seat_is_taken_before_anything_is_sent(tail: live.Tail, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty who come at once are fifty; and who does not read what was sent loses the seat."""
+    monkeypatch.setattr(live, "MOST_VIEWERS", 2)
+    monkeypatch.setattr(live, "_READS_WITHIN", 0.1)
+    state = {"live": tail, "person": Person("ada", "viewer", "login")}
+    scope = {"type": "http", "method": "GET", "path": "/live", "query_string": b"", "headers": [], "state": state}
+
+    async def look() -> list[int]:
+        answers = [await live.live(Request(scope)) for _ in range(3)]
+        first, second, _ = answers
+        await asyncio.gather(*(each(scope, _never, _unread) for each in (first, second)))
+        return [each.status_code for each in answers]
+
+    assert _run(tail, look()) == [200, 200, 503]
+    assert (tail.seats, tail.viewers) == (0, 0)
+
+
+async def _never() -> Any:
+    await asyncio.Event().wait()
+
+
+async def _unread(message: Any) -> None:
+    """The head goes out, the body does not."""
+    if message["type"] == "http.response.body":
+        await asyncio.Event().wait()
