@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 AT_ONCE ?= 4
 
-.PHONY: run test test-slow proof test-peer test-containers test-browser pictures test-long lint format bench lock clean help
+.PHONY: run test test-slow proof test-peer test-containers test-browser pictures test-all lint format bench lock clean help
 .DEFAULT_GOAL := help
 
 help:            ## this list
@@ -50,9 +50,9 @@ test-browser: $(VENV)/.browser  ## the console in a real browser (needs Chromium
 pictures: $(VENV)/.browser  ## docs/pictures anew, of a simulated building in trouble (needs Chromium on PATH)
 	$(BIN)/python -m tests.browser.pictures $(ARGS)
 
-test-long: $(VENV)/.browser  ## the slow ones, the peers and the browser at once, as CI does
+test-all: $(VENV)/.browser  ## the everyday suite, the slow ones, the peers and the browser in one go, as CI does
 	npm ci --prefix tests/peer --no-audit --no-fund --loglevel error
-	$(BIN)/python -m pytest -n $(AT_ONCE) --dist worksteal -m "(slow or peer or browser) and not containers and not proof" $(ARGS)
+	$(BIN)/python -m pytest -n $(AT_ONCE) --dist worksteal -m "not containers and not proof" $(ARGS)
 
 lock: $(VENV)/.dev       ## new exact versions for the requirements*.lock files
 	$(BIN)/pip install --quiet uv

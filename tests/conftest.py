@@ -29,6 +29,11 @@ SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes....").decode
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those that take long come first: the others fill the time in which they wait, and none is left for the end."""
+    items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in ("slow", "peer", "browser")))
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded_redis.EmbeddedRedis]:
     """One server for the whole run; each test gets it empty."""

@@ -17,6 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from click.testing import CliRunner
+
+from console import cli
 from simulator.serve import Running
 from tests.signing import body_of, signed
 
@@ -33,14 +36,16 @@ def free_port() -> int:
 
 
 def eventually(look: Callable[[], Found], *, within: float = 60.0, what: str = "it") -> Found:
-    """The first truthy answer; fails with the last one after `within` seconds."""
+    """The first truthy answer; fails with the last one after `within` seconds. A look that takes long comes less often:
+    it takes the time of what is waited for."""
     deadline = time.monotonic() + within
     while True:
+        began = time.monotonic()
         found = look()
         if found:
             return found
         assert time.monotonic() < deadline, f"{what} did not happen within {within:.0f} s; last: {found!r}"
-        time.sleep(0.05)
+        time.sleep(max(0.05, 3 * (time.monotonic() - began)))
 
 
 @dataclass
@@ -104,9 +109,10 @@ class Stack:
         return done.stdout
 
     def shown(self, what: str, name: str) -> dict[str, Any]:
-        """`users show` or `events show` as JSON; empty when there is no such thing yet."""
-        output = self.seamkeeper(what, "show", name, "--json", exit_code=None)
-        found: dict[str, Any] = json.loads(output) if output else {}
+        """`users show` or `events show` as JSON; empty when there is no such thing yet. In this process: who waits for
+        something looks again and again, and a process each time would take the time of those who are looked at."""
+        said = CliRunner().invoke(cli.cli, [what, "show", name, "--json"], env=dict(self.environ)).stdout
+        found: dict[str, Any] = json.loads(said) if said else {}
         return found
 
     def stop(self) -> None:

@@ -26,12 +26,15 @@ from workers import register
 from workers.seam_api import SeamApi
 
 pytestmark = pytest.mark.peer
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+ON_POSTGRESQL = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 GET, UPDATE = "/acs/users/get", "/acs/users/update"
 WORDS = ("Zoë Łukasiewicz-Ñandú", "👩🏽‍🚒 at the 🚪, 🏳️‍🌈", "東京 عربى \u2028 e\u0301 \x7f")
 OTHER_SECRET = "whsec_" + base64.b64encode(b"another secret, of somebody else").decode()
 
 
+@ON_POSTGRESQL
 def test_an_edit_behind_our_back_is_undone(deployment: Stack, fake: Fake, signer: Signer, calls: Recorder) -> None:
     """The fake's user is as desired again, by one update of the drifted fields only."""
     schedule = {"starts_at": _in_days(1), "ends_at": _in_days(8)}
@@ -58,6 +61,7 @@ def test_an_edit_behind_our_back_is_undone(deployment: Stack, fake: Fake, signer
     assert [(call.arguments, call.status) for call in calls.to(UPDATE)] == [(drifted, 200)]
 
 
+@ON_SQLITE
 def test_a_deleted_user_becomes_a_tombstone(
     deployment: Stack, fake: Fake, signer: Signer, calls: Recorder, redis: Redis
 ) -> None:
@@ -80,7 +84,9 @@ def test_a_deleted_user_becomes_a_tombstone(
     assert {deployment.shown("events", each["event_id"])["status"] for each in (deleted, late)} == {"done"}
 
 
-@pytest.mark.parametrize("route", [GET, UPDATE])
+@pytest.mark.parametrize(
+    ("database_url", "route"), [("sqlite", GET), ("postgresql", UPDATE)], indirect=["database_url"]
+)
 def test_an_outage_delays_the_repair_and_loses_nothing(
     deployment: Stack, fake: Fake, signer: Signer, calls: Recorder, redis: Redis, route: str
 ) -> None:
@@ -104,6 +110,7 @@ def test_an_outage_delays_the_repair_and_loses_nothing(
     assert [FailedJobRegistry(name, connection=redis).get_job_ids() for name in QUEUES] == [[] for _ in QUEUES]
 
 
+@ON_POSTGRESQL
 def test_the_signature_of_another_secret_is_refused(deployment: Stack, signer: Signer, calls: Recorder) -> None:
     """401 and nothing kept, though the very same signer made it; with our secret the same event is then accepted."""
     payload = _event("device.connected", "acs_user1")
@@ -116,6 +123,7 @@ def test_the_signature_of_another_secret_is_refused(deployment: Stack, signer: S
     assert calls.to(GET) == calls.to(UPDATE) == []
 
 
+@ON_SQLITE
 def test_what_svix_signs_is_accepted_as_it_is(deployment: Stack, signer: Signer) -> None:
     """JavaScript's strings and our bytes sign alike, escaped or not, small or of 200 KB; every body is kept whole."""
     told = [(words, is_escaped) for words in WORDS for is_escaped in (False, True)]
@@ -134,6 +142,7 @@ def test_what_svix_signs_is_accepted_as_it_is(deployment: Stack, signer: Signer)
         assert _body(deployment, payload) == payload
 
 
+@ON_POSTGRESQL
 def test_resync_finds_every_user(deployment: Stack, fake: Fake, calls: Recorder) -> None:
     """The fake lists all at once, without `pagination`, whatever limit it is asked for."""
     for number in range(7):

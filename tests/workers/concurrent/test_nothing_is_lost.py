@@ -185,7 +185,7 @@ def _work_until_failed(yard: Yard, job_id: str) -> int:
     return deaths
 
 
-@pytest.mark.parametrize("rounds", [3, pytest.param(30, marks=_LARGE), pytest.param(100, marks=_PROOF)])
+@pytest.mark.parametrize("rounds", [3, pytest.param(12, marks=_LARGE), pytest.param(100, marks=_PROOF)])
 def test_sigterm_under_load(yard: Yard, rounds: int) -> None:
     """Running jobs end, the rest stays queued, none is run twice."""
     wanted = _enqueue_counting(yard, 60 * rounds)
