@@ -20,7 +20,7 @@ from seamkeeper import checkpoints, clock, database, issues, logs
 from seamkeeper.queues import EVENTS, RECOVER
 from seamkeeper.redis_checks import facts_of, problems_of
 from seamkeeper.schedules import Schedules
-from workers import findings
+from workers import findings, notices
 from workers.backfill import CHECKPOINT
 from workers.tools import Tools
 
@@ -88,7 +88,11 @@ class Watchdog:
             if what in ("emptied", "set back"):
                 is_empty = what == "emptied" or not last_seen_at
                 _look_back(connection, at - self._tools.settings.dedupe if is_empty else clock.parse(last_seen_at))
-                issues.raise_finding(connection, "redis_forgot", message=_LOST[what], detail={"since": clock.iso(at)})
+                since = {"since": clock.iso(at)}
+                if issues.raise_finding(connection, "redis_forgot", message=_LOST[what], detail=since):
+                    notices.issue_raised(
+                        self._tools, kind="finding", code="redis_forgot", acs_system_id=None, connection=connection
+                    )
             checkpoints.write(connection, EPOCH, self._known)
         self._redis.hset(self._key, "id", epoch)
         if what:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field, model_validator
+from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -144,11 +146,7 @@ def get_replay(request: Request, replay_id: ReplayId) -> Any:
 def stop_replay(request: Request, replay_id: ReplayId) -> Any:
     """It takes no further step; what it queued is done. May be repeated."""
     with recorded(request, "replay.stop", kind="replay", subject_id=str(replay_id)) as work:
-        with work.console.engine.begin() as connection:
-            replays.stop(connection, replay_id)
-            found = replays.find(connection, replay_id)
-        if found is None:
-            raise HTTPException(404, "There is no such replay.")
+        found = _moved(work, replay_id, replays.stop)
     return told(request, found)
 
 
@@ -156,15 +154,20 @@ def stop_replay(request: Request, replay_id: ReplayId) -> Any:
 def resume_replay(request: Request, replay_id: ReplayId) -> Any:
     """It goes on where it was. May be repeated."""
     with recorded(request, "replay.resume", kind="replay", subject_id=str(replay_id)) as work:
-        with work.console.engine.begin() as connection:
-            replays.resume(connection, replay_id)
-            found = replays.find(connection, replay_id)
-        if found is None:
-            raise HTTPException(404, "There is no such replay.")
+        found = _moved(work, replay_id, replays.resume)
         if found["state"] != "running":
             raise HTTPException(409, "This replay is done.")
         work.queues.ask_replay(replay_id)
     return told(request, found)
+
+
+def _moved(work: Write, replay_id: int, move: Callable[[Connection, int], object]) -> dict[str, Any]:
+    with work.console.engine.begin() as connection:
+        move(connection, replay_id)
+        found = replays.find(connection, replay_id)
+    if found is None:
+        raise HTTPException(404, "There is no such replay.")
+    return found
 
 
 def begin(work: Write, chosen: Chosen, *, rate: int, reason: str | None) -> dict[str, Any]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from redis import Redis
 
-from seamkeeper import checkpoints, clock, database, replays, spans
+from seamkeeper import checkpoints, clock, database, notices, replays, spans
 from seamkeeper.keys import Keys
 from seamkeeper.replays import Chosen
 from seamkeeper.requeue import Requeue
@@ -71,6 +72,21 @@ def test_an_emptied_redis_is_noticed_and_said(floor: Floor, watchdog: Watchdog, 
     assert state(floor)["recovering"] == "emptied"
     assert asked(redis) == ["recover"]
     assert floor.findings() == ["redis_forgot"]
+
+
+def test_people_are_told_once_of_an_emptied_redis(floor: Floor, redis: Redis) -> None:
+    """At the addresses of SEAMKEEPER_NOTIFY, when it is noticed and not at each look."""
+    settings = replace(floor.tools.settings, notify=("json://127.0.0.1:1/",))
+    watchdog = Watchdog(replace(floor.tools, settings=settings))
+    watchdog.look()
+    redis.flushall()
+
+    for _ in range(3):
+        watchdog.look()
+
+    with database.reading(floor.engine) as connection:
+        told = notices.list_notices(connection)
+    assert [each["body"].split(".")[0] for each in told] == ["A finding about this deployment: redis_forgot"]
 
 
 def test_one_that_was_set_back_is_noticed(floor: Floor, watchdog: Watchdog, redis: Redis) -> None:
