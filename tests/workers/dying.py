@@ -19,6 +19,7 @@ import httpx
 import redis
 from sqlalchemy.engine.default import DefaultDialect
 
+import workers.seam_answers  # noqa: F401 (the SDK takes long: not once for each that dies)
 from workers import jobs
 
 

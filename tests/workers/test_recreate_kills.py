@@ -120,6 +120,7 @@ def check(floor: Floor, sim: Running, acs_system_id: str, people: dict[str, str]
 
 
 @ON_BOTH_LATER
+@pytest.mark.timeout(900)
 def test_killed_at_every_border(floor: Floor, sim: Running, acs_system_id: str, dying: Dying) -> None:
     """Before and after every request, command and commit of the run that makes the user, until one lives to its end."""
     people: dict[str, str] = {}
