@@ -36,8 +36,9 @@ Place = list[Any]  # ["events", time, event_id], ["letters", dead_id] or ["ids",
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """What shall be replayed: ids (of events, users, dead jobs), or all events that fit; with the status `dead` and
-    nothing that only events have also dead users and jobs. `until` is always set: a replay must not chase what comes
-    meanwhile. A user is read at Seam, and repaired where they drifted. The filters of events: `event_filters`."""
+    nothing that only events have (nor the kind `event`) also dead users and jobs. `until` is always set: a replay must
+    not chase what comes meanwhile. A user is read at Seam, and repaired where they drifted. The filters of events:
+    `event_filters`."""
 
     ids: tuple[str, ...] = ()
     status: str | None = None
@@ -51,11 +52,12 @@ class Chosen:
     source: str | None = None
     search: str | None = None
     tries_at_least: int | None = None
+    kind: str | None = None
 
     @property
     def takes_letters(self) -> bool:
         """Dead users and jobs are meant, too."""
-        of_events = self.event_type, self.acs_system_id, self.source, self.search, self.tries_at_least
+        of_events = self.event_type, self.acs_system_id, self.source, self.search, self.tries_at_least, self.kind
         return self.status == "dead" and not any(of_events)
 
     def as_json(self) -> dict[str, Any]:

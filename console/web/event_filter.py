@@ -50,10 +50,11 @@ def keywords(found: Wanted) -> dict[str, Any]:
 
 
 def for_replay(chosen: Mapping[str, str]) -> dict[str, str]:
-    """The filter in the address of the plan of a replay, where `user` names those who shall be read afresh."""
+    """The filter in the address of the plan of a replay, where `user` names those who shall be read afresh. It is of
+    events: what is listed is replayed, and no dead user beside it."""
     span = SPANS.get(chosen.get("time", ""))
     found = {name: value for name, value in chosen.items() if name not in ("user", "time")}
-    found |= {"about": chosen["user"]} if "user" in chosen else {}
+    found |= {"kind": "event"} | ({"about": chosen["user"]} if "user" in chosen else {})
     return found | ({"since": clock.iso(clock.now() - span)} if span else {})
 
 

@@ -28,7 +28,7 @@ _MOST_IDS = 2000
 _RATES = (60, 600, 6000)  # a minute
 _TEXTS = {
     "status": "status", "type": "event_type", "about": "acs_user_id", "system": "acs_system_id", "source": "source",
-    "search": "search", "cause": "cause",
+    "search": "search", "cause": "cause", "kind": "kind",
 }  # fmt: skip
 
 
@@ -153,7 +153,7 @@ def _chosen(fields: list[tuple[str, str]]) -> Chosen:
         until=instant(said.get("until")),
         tries_at_least=number(said.get("tries")),
     )
-    if not chosen.as_json():
+    if not replace(chosen, kind=None).as_json():
         raise HTTPException(400, "Choose what shall be replayed: in the list of events, or among the dead letters.")
     return chosen if chosen.status or not chosen.cause else replace(chosen, status="dead")
 

@@ -110,7 +110,7 @@ def fill(label: str, value: str) -> Step:
 ACTS = {
     "replay one": Act(f"/events/{DEAD_EVENT}", (press("Replay"),), "event.replay",
                       lambda w: job_id_for(DEAD_EVENT) in w.queued("events")),
-    "replay many": Act("/events?status=dead", (press("Replay all"), fill("Why?", "a test"), press("Replay 2")),
+    "replay many": Act("/events?status=dead", (press("Replay all"), fill("Why?", "a test"), press("Replay 1")),
                        "replay.start", lambda w: (w.replay()["state"], w.replay()["reason"]) == ("running", "a test")),
     "replay of a cause": Act("/dead", (press("Preview replay of"), press("Replay 1")), "replay.start",
                              lambda w: w.replay()["replay_id"] > 1),

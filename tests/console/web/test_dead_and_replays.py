@@ -151,6 +151,25 @@ def test_a_replay_from_plan_to_end(site: TestClient, engine: Engine, redis: Redi
     assert f"Replay {row['replay_id']}" in _words(site.get("/replays").text)
 
 
+def test_what_the_list_of_events_shows_is_what_is_replayed(site: TestClient, engine: Engine) -> None:
+    """From there no dead user comes along; from the dead letters they do."""
+    keep_event(engine, "e1", status="dead", reason="no", cause="seam:5xx", acs_user_id="u1")
+    with engine.begin() as connection:
+        user = Subject("user", "u9", "reconcile_user", acs_user_id="u9")
+        dead.write(connection, user, Failure("no", "seam:5xx"), tries=8)
+
+    listed = site.get("/events?status=dead").text
+    [link] = re.findall(r'href="(/replay\?[^"]*)">Replay all 1 that match', listed)
+    plan = site.get(html.unescape(link)).text
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', plan))
+    site.post("/replays", data=fields | {"rate": "60", "reason": "an outage"}, headers=OURS)
+
+    assert "Replay 1" in _words(plan)
+    assert "Replay 2" in _words(site.get("/replay?status=dead").text)
+    assert _replays(engine)[0]["chosen"] | {"until": ""} == {"status": "dead", "kind": "event", "until": ""}
+    assert site.get("/replay?kind=event").status_code == 400
+
+
 def test_users_are_read_afresh(site: TestClient, engine: Engine) -> None:
     """As the list of users asks for it: nobody of them need be dead."""
     for number in range(3):
