@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -15,7 +16,7 @@ Line = dict[str, Any]
 _MOST = 30  # lines of one block
 _LONGEST = 500  # characters of one value
 _NOT_KEPT = ("ts", "exc_info", "_record", "_from_structlog")
-_kept: ContextVar[list[Line] | None] = ContextVar("log_lines_kept", default=None)
+_kept: ContextVar[tuple[list[Line], Collection[str]] | None] = ContextVar("log_lines_kept", default=None)
 
 
 def configure(log_format: str = "auto", *, level: int = logging.INFO) -> None:
@@ -48,11 +49,11 @@ def get() -> Any:
 
 
 @contextmanager
-def kept() -> Iterator[list[Line]]:
-    """The lines of this thread until the end of the block, also for who shows them elsewhere: `event`, `level`, `at`
-    and their fields, without tracebacks. Those of a block within it are its own."""
+def kept(*, but: Collection[str] = ()) -> Iterator[list[Line]]:
+    """The lines of this thread until the end of the block, also for who shows them elsewhere: `event` (none of `but`),
+    `level`, `at` and their fields, without tracebacks. Those of a block within it are its own."""
     lines: list[Line] = []
-    token = _kept.set(lines)
+    token = _kept.set((lines, but))
     try:
         yield lines
     finally:
@@ -60,15 +61,18 @@ def kept() -> Iterator[list[Line]]:
 
 
 def _keep(_logger: Any, _name: str, fields: Any) -> Any:
-    lines = _kept.get()
-    if lines is not None and len(lines) < _MOST:
+    lines, but = _kept.get() or (None, ())
+    if lines is not None and len(lines) < _MOST and fields.get("event") not in but:
         rest = {name: _plain(value) for name, value in fields.items() if name not in _NOT_KEPT}
         lines.append({"at": fields.get("ts"), **rest})
     return fields
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, int | float | None) else str(value)[:_LONGEST]
+    """As JSON and every reader of it can hold it."""
+    if isinstance(value, int | None) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return str(value)[:_LONGEST].encode(errors="replace").decode()
 
 
 def _drop_meta(_logger: Any, _name: str, fields: Any) -> Any:

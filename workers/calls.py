@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+CALLED = "seam.called"  # the line of the log that says the same
 _MOST = 50  # of one try; a resync makes more, and the first ones tell how it went
 
 Call = dict[str, Any]

@@ -81,7 +81,7 @@ def attempt(
     ) if is_lettered else None  # fmt: skip
     tried = _begin(tools, log, job_id=job_id, job=name, event_id=event_id, acs_user_id=acs_user_id)
     try:
-        with calls.noted() as tried.calls, logs.kept() as tried.lines:
+        with calls.noted() as tried.calls, logs.kept(but=(calls.CALLED,)) as tried.lines:
             yield tried
     except Exception as error:
         tried.fate = fate = judge(error) if judge else by_rq(tools, error)

@@ -241,7 +241,7 @@ class SeamApi:
         """A line, the counters, and what everybody must know: that Seam wants to be asked less, or later."""
         heard = self._heard()
         status = heard.status or "none"
-        logs.get().info("seam.called", call=what, status=status, ms=round(took * 1000), request_id=heard.request_id)
+        logs.get().info(calls.CALLED, call=what, status=status, ms=round(took * 1000), request_id=heard.request_id)
         fields = {f"seam_api_requests:{path}:{status}": 1}
         fields |= observed(f"seam_api_request_duration:{path}", took) | observed("seam_api_limit_wait:all", waited)
         self._count_quietly(fields)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
+import math
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
+import structlog
 
 from seamkeeper import attempts, database, logs
 from simulator.serve import Running
@@ -70,13 +75,38 @@ def test_a_try_within_a_try_keeps_its_own() -> None:
     assert ([each["path"] for each in outer], [each["path"] for each in inner]) == (["/x"], ["/y"])
 
 
-def test_a_try_keeps_what_was_logged_meanwhile(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
+    """The log as processes write it; gives what was said. The file stays open: some loggers keep theirs for ever."""
+    said = io.StringIO()
+    with monkeypatch.context() as patch:
+        patch.setattr("sys.stdout", said)
+        logs.configure("json")
+    yield lambda: [json.loads(line)["event"] for line in said.getvalue().splitlines()]
+    structlog.reset_defaults()
+    logging.basicConfig(handlers=[], force=True)
+
+
+def test_what_is_logged_stands_beside_its_try(floor: Floor, sim: Running, logged: Callable[[], list[str]]) -> None:
+    """Without the lines that say what `calls` says."""
+    acs_user_id = sim.world.add_user(full_name="Jack Doe")
+    sim.world.faults.add("json", path="/acs/users/get", status=429, body={"error": {}}, times=1)
+
+    floor.happened("acs_user.created", acs_user_id)
+
+    with database.reading(floor.engine) as connection:
+        first, *_ = attempts.of(connection, acs_user_id=acs_user_id)
+    assert [line["event"] for line in first["lines"]] == ["seam.refused"]
+    assert "Jack" not in json.dumps(first["lines"])
+    assert "seam.called" in logged()
+
+
+def test_a_try_keeps_what_was_logged_meanwhile(logged: Callable[[], list[str]]) -> None:
     """Beside standard output, values as JSON can hold them, without tracebacks; nothing outside of a block."""
-    logs.configure("json")
     log = logs.get().bind(job="own")
     log.info("before")
     with logs.kept() as outer:
-        log.info("opened", door="north", at_door=AT, times=2)
+        log.info("opened", door="north", at_door=AT, times=2, share=math.nan, word="\ud800")
         with logs.kept() as inner:
             log.warning("refused", exc_info=ValueError("Jack Doe"))
         log.debug("unseen")
@@ -85,9 +115,8 @@ def test_a_try_keeps_what_was_logged_meanwhile(capsys: pytest.CaptureFixture[str
     [first], [second] = outer, inner
     assert {**first, "at": ""} == {
         "at": "", "event": "opened", "level": "info", "job": "own", "door": "north", "at_door": str(AT), "times": 2,
+        "share": "nan", "word": "?",
     }  # fmt: skip
     assert (second["event"], second["level"]) == ("refused", "warning")
     assert "Jack" not in json.dumps(second)
-    assert [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()] == [
-        "before", "opened", "refused", "after",
-    ]  # fmt: skip
+    assert logged() == ["before", "opened", "refused", "after"]
