@@ -1,4 +1,4 @@
-"""A real Chromium before a real console: one browser per run, one console per test, and nothing wrong unseen.
+"""A real Chromium before a real console: one browser per file, one console per test, and nothing wrong unseen.
 
 Importing this needs no Playwright: the everyday suite has none.
 """
@@ -35,9 +35,10 @@ _LOGINS = tuple(Login(role, role, _PASSWORDS[role]) for role in ("viewer", "oper
 _STATUS = re.compile(r"Failed to load resource: the server responded with a status of (\d+)")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Chromium of this machine, without a window. Without one the tests are skipped; in CI they fail."""
+    """Chromium of this machine, without a window. Without one the tests are skipped; in CI they fail. For one file:
+    while Playwright is open an event loop runs in this thread, and the tests of others can have none of their own."""
     program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if program is None:
         missing = pytest.fail if os.environ.get("CI") else pytest.skip
