@@ -1,4 +1,5 @@
-"""Every try of a job: when it began, what it asked of Seam, how it ended, and what comes next."""
+"""Every try of a job: when it began, what it asked of Seam and logged, how it ended, and what
+comes next."""
 
 from __future__ import annotations
 
@@ -25,16 +26,7 @@ from seamkeeper.database import attempts, plain
 from seamkeeper.dead import Failure
 
 _MINUTES = 60
-_MOST = 20_000
-
-
-def ran(connection: Connection, event_ids: Sequence[str], jobs: Sequence[str]) -> dict[str, set[str]]:
-    """event_id -> those of these jobs that were done for it, or are dead."""
-    is_one = attempts.c.event_id.in_(event_ids) & attempts.c.job.in_(jobs) & attempts.c.outcome.in_(("ok", "dead"))
-    found: dict[str, set[str]] = {}
-    for event_id, job in connection.execute(select(attempts.c.event_id, attempts.c.job).where(is_one)):
-        found.setdefault(event_id, set()).add(job)
-    return found
+_MOST = 20_000  # tries of an hour that are counted
 
 
 def begin(
@@ -127,6 +119,15 @@ def way_of(connection: Connection, event_id: str, acs_user_id: str | None, *, li
         if is_its_own or is_open:
             found.append(_as_json(row))
             is_open = is_its_own or row["outcome"] not in ("ok", "dead")
+    return found
+
+
+def ran(connection: Connection, event_ids: Sequence[str], jobs: Sequence[str]) -> dict[str, set[str]]:
+    """event_id -> those of these jobs that were done for it, or are dead."""
+    is_one = attempts.c.event_id.in_(event_ids) & attempts.c.job.in_(jobs) & attempts.c.outcome.in_(("ok", "dead"))
+    found: dict[str, set[str]] = {}
+    for event_id, job in connection.execute(select(attempts.c.event_id, attempts.c.job).where(is_one)):
+        found.setdefault(event_id, set()).add(job)
     return found
 
 
