@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-FACTORIES = {"bare": "bench.contenders:bare", "naive": "bench.contenders:naive", "ours": "receiver.app:create_app"}
+FACTORIES = {"bare": "bench.contenders:bare", "naive": "bench.contenders:naive"}
 
 
 def bare() -> Starlette:

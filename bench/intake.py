@@ -20,20 +20,23 @@ from bench.contenders import FACTORIES
 from bench.load import Round, make_requests, send
 from console import embedded_redis
 
+OURS, ALWAYS = "ours", "ours, appendfsync always"  # the others with everysec
+CONTENDERS = (*FACTORIES, OURS, ALWAYS)
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes....").decode()
 
 
 def measure(*, rounds: int, seconds: float, connections: int) -> dict[str, list[Round]]:
     """Rounds of each contender, taken in turns, so that a noisy neighbour meets all of them."""
-    found: dict[str, list[Round]] = {name: [] for name in FACTORIES}
+    found: dict[str, list[Round]] = {name: [] for name in CONTENDERS}
     with tempfile.TemporaryDirectory(prefix="sk-bench-") as folder:
         server = embedded_redis.start(Path(folder))
         try:
             with redis.Redis(unix_socket_path=str(server.socket)) as client:
-                guesses = {name: _one(name, server.url, 1000, connections).rate for name in FACTORIES}
+                guesses = {name: _one(name, server.url, 1000, connections).rate for name in CONTENDERS}
                 for _ in range(rounds):
-                    for name in FACTORIES:
+                    for name in CONTENDERS:
                         client.flushall()
+                        client.config_set("appendfsync", "always" if name == ALWAYS else "everysec")
                         count = max(1000, int(guesses[name] * seconds))
                         found[name].append(_one(name, server.url, count, connections))
                         _check(client, name, count)
@@ -75,10 +78,11 @@ def _serving(name: str, redis_url: str) -> Iterator[int]:
         port: int = probe.getsockname()[1]
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     told = {"REDIS_URL": redis_url, "SEAM_WEBHOOK_SECRET": SECRET, "SEAMKEEPER_LOG_FORMAT": "json"}
-    command = [sys.executable, "-m", "uvicorn", "--factory", FACTORIES[name], "--port", str(port), "--no-access-log"]
-    command += ["--loop", "uvloop", "--http", "httptools", "--log-level", "warning"]
-    if name == "ours":  # as it is deployed
+    if name in (OURS, ALWAYS):  # as it is deployed
         command = [sys.executable, "-m", "receiver", "--port", str(port)]
+    else:
+        command = [sys.executable, "-m", "uvicorn", "--factory", FACTORIES[name], "--port", str(port)]
+        command += ["--loop", "uvloop", "--http", "httptools", "--log-level", "warning", "--no-access-log"]
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 (our log lines are written, and thrown away)
         process = subprocess.Popen(command, env={**os.environ, **told}, stdout=nowhere)
     if len(cores) > 1:

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis as redis_client
+from hypothesis import HealthCheck
 from sqlalchemy import Connection, Engine, create_engine, text
 
 from console import embedded_redis
@@ -21,9 +23,14 @@ from seamkeeper.keys import Keys
 from seamkeeper.queues import Queues
 from seamkeeper.rqjob import Terms
 from tests import postgresql
+from tests.redis_servers import redis_folder
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of thirty-two bytes....").decode()
 
+
+# A machine under load is no finding: neither a slow example nor a slow choice of one.
+hypothesis.settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.settings.load_profile("any machine")
 
 # A shell that starts the tests in its background lets them ignore Ctrl-C, and so would every process they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -35,13 +42,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded_redis.EmbeddedRedis]:
+def redis_server() -> Iterator[embedded_redis.EmbeddedRedis]:
     """One server for the whole run; each test gets it empty."""
-    folder = Path(tempfile.mkdtemp(prefix="sk-"))
-    server = embedded_redis.start(folder)
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    with redis_folder() as folder:
+        server = embedded_redis.start(folder)
+        yield server
+        server.stop()
 
 
 @pytest.fixture

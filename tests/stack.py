@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +46,20 @@ def eventually(look: Callable[[], Found], *, within: float = 60.0, what: str = "
             return found
         assert time.monotonic() < deadline, f"{what} did not happen within {within:.0f} s; last: {found!r}"
         time.sleep(max(0.05, 3 * (time.monotonic() - began)))
+
+
+def none_left(look: Callable[[], Collection[object]], *, within: float = 60.0, what: str = "it") -> None:
+    """Until `look` finds nothing that is missing; what it found last stands in the failure."""
+    last: list[Collection[object]] = []
+
+    def nothing() -> bool:
+        last[:] = [look()]
+        return not last[0]
+
+    try:
+        eventually(nothing, within=within, what=what)
+    except AssertionError as error:
+        raise AssertionError(f"{error}; {len(last[0])} left: {last[0]!r:.2000}") from None
 
 
 @dataclass

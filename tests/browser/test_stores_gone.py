@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import Engine, create_engine, text
 
-from console import embedded_redis
 from seamkeeper import audit
 from tests.browser.building import DEAD_EVENT, JACK
 from tests.browser.conftest import Open, Seen, Site
 from tests.browser.looking import faults
 from tests.console.web.conftest import queues_of
+from tests.redis_servers import OwnRedis, own_redis
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -27,32 +24,15 @@ NEED_REDIS = ("/", f"/events/{DEAD_EVENT}", f"/users/{JACK}", "/queues", "/setti
 NEED_THE_DATABASE = ("/", "/events", "/dead", "/users", f"/users/{JACK}")
 
 
-class OneRedis:
-    """A Redis of one test, which may be stopped and started again on its data."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._server = folder, embedded_redis.start(folder)
-        self.url, self.socket = self._server.url, self._server.socket
-
-    def stop(self) -> None:
-        self._server.stop()
-
-    def start(self) -> None:
-        self._server = embedded_redis.start(self._folder)
-
-
 @pytest.fixture
-def redis_server() -> Iterator[OneRedis]:
+def redis_server() -> Iterator[OwnRedis]:
     """In place of the one that all tests share."""
-    folder = Path(tempfile.mkdtemp(prefix="sk-"))
-    server = OneRedis(folder)
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    with own_redis() as server:
+        yield server
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_redis_stops_and_comes_back(site: Site, page: Page, seen: Seen, redis_server: OneRedis) -> None:
+def test_redis_stops_and_comes_back(site: Site, page: Page, seen: Seen, redis_server: OwnRedis) -> None:
     """A live page says of when it is and offers nothing to press; what was pressed just before is done or said not to
     be; each page is a page; and without a reload all is as before."""
     seen.expected.add(503)

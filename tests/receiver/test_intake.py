@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,19 +12,18 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from console import embedded_redis
 from receiver.intake import Intake, NotStored
 from seamkeeper import clock, settings
 from seamkeeper.accept import event_job
 from seamkeeper.rqjob import Job
+from tests.redis_servers import OwnRedis, own_redis
 
 
 @pytest.fixture
-def own_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[embedded_redis.EmbeddedRedis]:
-    """A server that this test may freeze and stop."""
-    server = embedded_redis.start(tmp_path_factory.mktemp("r"))
-    yield server
-    server.stop()
+def own_server() -> Iterator[OwnRedis]:
+    """A server that this test may freeze."""
+    with own_redis() as server:
+        yield server
 
 
 def job(name: str) -> Job:
@@ -74,38 +71,31 @@ def test_a_missing_redis_is_not_stored_in_time(tmp_path: Path) -> None:
     assert [type(answer) for answer in answers] == [NotStored, NotStored]
 
 
-def test_a_frozen_redis_is_not_stored_and_what_it_took_is_found_later(own_server: embedded_redis.EmbeddedRedis) -> None:
+def test_a_frozen_redis_is_not_stored_and_what_it_took_is_found_later(own_server: OwnRedis) -> None:
     """The answer was lost, the write perhaps not: the retry finds the event once, never twice."""
-    assert own_server.process is not None
-    os.kill(own_server.process.pid, signal.SIGSTOP)
-    try:
+    with own_server.frozen():
         (answer,) = asyncio.run(take_all(own_server.url, ["e1"], patience="0.4"))
-    finally:
-        os.kill(own_server.process.pid, signal.SIGCONT)
 
     again = asyncio.run(take_all(own_server.url, ["e1"]))
 
     assert isinstance(answer, NotStored)
     assert again in ([True], [False])
-    with redis_client.Redis(unix_socket_path=str(own_server.socket)) as client:
+    with own_server.client() as client:
         assert client.lrange("rq:queue:events", 0, -1) == [b"e1"]
 
 
-def test_a_blip_is_absorbed(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_blip_is_absorbed(own_server: OwnRedis) -> None:
     """Redis comes up within the patience: the sender hears 204, not 503."""
-    folder = tmp_path_factory.mktemp("r")
-    socket = folder / "redis.sock"
+    url = own_server.url
+    own_server.stop()
 
-    async def scenario() -> tuple[list[bool | BaseException], embedded_redis.EmbeddedRedis]:
-        waiting = asyncio.create_task(take_all(f"unix://{socket}", ["e1"], patience="20"))
+    async def scenario() -> list[bool | BaseException]:
+        waiting = asyncio.create_task(take_all(url, ["e1"], patience="20"))
         await asyncio.sleep(0.2)
-        server = await asyncio.to_thread(embedded_redis.start, folder)
-        return await waiting, server
+        await asyncio.to_thread(own_server.start)
+        return await waiting
 
-    answers, server = asyncio.run(scenario())
-    server.stop()
-
-    assert answers == [True]
+    assert asyncio.run(scenario()) == [True]
 
 
 @pytest.mark.parametrize("broken", ["disconnect", "get_connection"])

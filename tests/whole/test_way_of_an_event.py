@@ -13,8 +13,8 @@ import pytest
 from redis import Redis
 from rq.registry import StartedJobRegistry
 
-from console import embedded_redis
 from simulator.serve import Running, running
+from tests.redis_servers import own_redis
 from tests.signing import event
 from tests.stack import Stack, eventually, stack
 
@@ -87,17 +87,17 @@ def test_a_stock_rq_worker_runs_every_job(deployment: Stack, sim: Running) -> No
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_redis_away_and_back_under_traffic(
-    environment: dict[str, str], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_redis_away_and_back_under_traffic(environment: dict[str, str], tmp_path: Path) -> None:
     """503 while it is away, 204 again by itself; every event that was answered 204 is queued, once."""
-    folder = tmp_path_factory.mktemp("r")
-    server = embedded_redis.start(folder)
-    told = {**environment, "REDIS_URL": server.url, "SEAMKEEPER_REDIS_WAIT_SECONDS": "0.3"}
+    told = {**environment, "SEAMKEEPER_REDIS_WAIT_SECONDS": "0.3"}
     answers: dict[str, list[int]] = {}
     is_over = threading.Event()
 
-    with stack(told, tmp_path) as deployment:
+    with (
+        own_redis() as server,
+        stack(told, tmp_path, REDIS_URL=server.url) as deployment,
+        server.client() as client,
+    ):
         deployment.start_receiver("--workers", "2")
 
         def deliver() -> None:
@@ -118,19 +118,15 @@ def test_redis_away_and_back_under_traffic(
                 for _ in range(2):
                     taken, before = len(answers), refused()
                     eventually(lambda taken=taken: len(answers) > taken + 20, what="traffic")
-                    assert server.process is not None
-                    os.kill(server.process.pid, signal.SIGKILL)
-                    server.stop()
+                    server.kill()
                     eventually(lambda before=before: refused() > before, what="503")
-                    server = embedded_redis.start(folder)
+                    server.start()
                 taken = len(answers)
                 eventually(lambda: len(answers) > taken + 20, what="traffic again")
             finally:
                 is_over.set()
 
-    with Redis(unix_socket_path=str(server.socket)) as client:
         queued = [job_id.decode() for job_id in client.lrange("rq:queue:events", 0, -1)]
-    server.stop()
     heard = {status for each in answers.values() for status in each}
     assert heard <= {204, 503}
     assert sorted(queued) == sorted(answers)

@@ -9,11 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from redis import Redis
 from rq import Retry
 from rq.job import JobStatus
 
-from console import embedded_redis
+from tests.redis_servers import own_redis
 from tests.stack import eventually
 from tests.workers.concurrent.conftest import Yard
 
@@ -68,11 +67,9 @@ def test_workers_killed_at_random(yard: Yard, jobs: int, concurrency: int, kills
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(6, marks=pytest.mark.slow)])
-def test_redis_killed_under_load(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, kills: int) -> None:
+def test_redis_killed_under_load(tmp_path: Path, kills: int) -> None:
     """The worker stays in its loop; every job is done."""
-    folder = tmp_path_factory.mktemp("r")
-    server = embedded_redis.start(folder)
-    with Redis(unix_socket_path=str(server.socket)) as redis:
+    with own_redis() as server, server.client() as redis:
         yard = Yard(redis, server.url, tmp_path)
         try:
             wanted = _enqueue_counting(yard, 200 * kills)
@@ -80,26 +77,19 @@ def test_redis_killed_under_load(tmp_path: Path, tmp_path_factory: pytest.TempPa
             for round_ in range(kills):
                 done = 150 * (round_ + 1)
                 eventually(lambda done=done: len(yard.runs()) > done, what="work")
-                assert server.process is not None
-                server.process.kill()
-                server.stop()
-                server = embedded_redis.start(folder)
+                server.kill()
+                server.start()
             eventually(yard.is_settled, within=60, what="the end of all jobs")
 
             assert set(yard.runs()) == wanted, yard.log()
             assert worker.poll() is None
         finally:
             yard.end()
-            server.stop()
 
 
-def test_a_frozen_redis_does_not_make_living_workers_dead(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_frozen_redis_does_not_make_living_workers_dead(tmp_path: Path) -> None:
     """All heartbeats are old when it goes on: the sweep waits until the living had time for theirs."""
-    server = embedded_redis.start(tmp_path_factory.mktemp("r"))
-    assert server.process is not None
-    with Redis(unix_socket_path=str(server.socket)) as redis:
+    with own_redis() as server, server.client() as redis:
         yard = Yard(redis, server.url, tmp_path)
         try:
             for _ in range(2):
@@ -107,15 +97,13 @@ def test_a_frozen_redis_does_not_make_living_workers_dead(
             eventually(lambda: redis.scard("rq:workers") == 2, what="both workers")
             job_id = yard.enqueue("a", "count", server.url, "x", 11, retry=Retry(3))
             eventually(lambda: yard.job(job_id).get_status() == JobStatus.STARTED, what="the start")
-            server.process.send_signal(signal.SIGSTOP)
-            time.sleep(7)  # longer than they live, shorter than the time-out of their connections (10 s)
-            server.process.send_signal(signal.SIGCONT)
+            with server.frozen():
+                time.sleep(7)  # longer than they live, shorter than the time-out of their connections (10 s)
             eventually(yard.is_settled, what="the end")
 
             assert yard.runs() == {"x": 1}, yard.log()
         finally:
             yard.end()
-            server.stop()
 
 
 def test_a_job_that_hangs_is_failed_and_the_others_go_on(yard: Yard) -> None:
