@@ -11,7 +11,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
-    RowMapping,
     Subquery,
     and_,
     cast,
@@ -22,7 +21,7 @@ from sqlalchemy import (
 )
 
 from seamkeeper import clock
-from seamkeeper.database import attempts, plain
+from seamkeeper.database import attempts, plain, plain_row
 from seamkeeper.dead import Failure
 
 _MINUTES = 60
@@ -109,7 +108,7 @@ def way_of(connection: Connection, event_id: str, acs_user_id: str | None, *, li
         connection.execute(select(attempts).where(is_own).order_by(attempts.c.attempt_id).limit(limit)).mappings()
     )
     if not own or acs_user_id is None:
-        return [_as_json(row) for row in own]
+        return [plain_row(row) for row in own]
     is_later = (attempts.c.acs_user_id == acs_user_id) & (attempts.c.attempt_id > own[0]["attempt_id"])
     later = connection.execute(select(attempts).where(is_later).order_by(attempts.c.attempt_id).limit(limit)).mappings()
     reconciles = [row for row in later if row["job"] == "reconcile_user" and row["event_id"] != event_id]
@@ -117,7 +116,7 @@ def way_of(connection: Connection, event_id: str, acs_user_id: str | None, *, li
     for row in sorted([*own, *reconciles], key=lambda row: int(row["attempt_id"])):
         is_its_own = row["event_id"] == event_id
         if is_its_own or is_open:
-            found.append(_as_json(row))
+            found.append(plain_row(row))
             is_open = is_its_own or row["outcome"] not in ("ok", "dead")
     return found
 
@@ -164,7 +163,3 @@ def _newest(since: datetime) -> Subquery:
     """As many as can be looked at while a page waits: their outcomes stand in no index."""
     query = select(attempts.c.started_at, attempts.c.outcome).where(attempts.c.started_at >= since)
     return query.order_by(attempts.c.started_at.desc()).limit(_MOST).subquery()
-
-
-def _as_json(row: RowMapping) -> dict[str, Any]:
-    return {name: plain(row[name]) for name in row}

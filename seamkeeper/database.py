@@ -21,6 +21,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    RowMapping,
     String,
     Table,
     create_engine,
@@ -430,6 +431,11 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str,
 def plain(value: Any) -> Any:
     """A column's value as JSON can hold it."""
     return clock.iso(value) if isinstance(value, datetime) else value
+
+
+def plain_row(row: RowMapping) -> dict[str, Any]:
+    """A row as JSON can hold it."""
+    return {name: plain(value) for name, value in row.items()}
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

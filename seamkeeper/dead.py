@@ -26,7 +26,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, distinct, func, insert, select, true, update
 
 from seamkeeper import clock
-from seamkeeper.database import dead_letters, plain
+from seamkeeper.database import dead_letters, plain, plain_row
 
 KINDS = ("event", "user", "job")
 
@@ -136,7 +136,7 @@ def groups(connection: Connection, *, cause: str | None = None) -> list[dict[str
         .order_by(func.count().desc(), table.cause, table.field)
     )  # fmt: skip
     rows = connection.execute(query).mappings()
-    return [{**{name: plain(row[name]) for name in row}, "can_help": can_help(row["cause"])} for row in rows]
+    return [{**plain_row(row), "can_help": can_help(row["cause"])} for row in rows]
 
 
 def list_open(

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, select, update
 
 from seamkeeper import clock
-from seamkeeper.database import desired_users, issues, plain
+from seamkeeper.database import desired_users, issues, plain_row
 from seamkeeper.users import codes, system_of
 
 # Our findings: code -> what it means, for people.
@@ -228,5 +228,5 @@ def _update(connection: Connection, issue_id: int, values: Mapping[str, Any]) ->
 
 
 def _as_json(row: RowMapping) -> dict[str, Any]:
-    found = {name: plain(row[name]) for name in row}
+    found = plain_row(row)
     return found | {"state": state_of(found, at=clock.now())}

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from seamkeeper import attempts, clock, event_filters
-from seamkeeper.database import acs_users, events, plain, upsert
+from seamkeeper.database import acs_users, events, plain_row, upsert
 from seamkeeper.event_filters import Place, Wanted, place
 from seamkeeper.events import Event
 
@@ -156,7 +156,7 @@ def subjects_of(connection: Connection, event_id: str) -> dict[str, Any] | None:
 def find_event(connection: Connection, event_id: str) -> dict[str, Any] | None:
     """One event as `events show` gives it: its row, every attempt, and the body as it was received."""
     row = connection.execute(select(events).where(events.c.event_id == event_id)).mappings().one_or_none()
-    return None if row is None else _as_json(row) | {"attempts": attempts.of(connection, event_id=event_id)}
+    return None if row is None else plain_row(row) | {"attempts": attempts.of(connection, event_id=event_id)}
 
 
 def bodies(connection: Connection, event_ids: Sequence[str]) -> list[dict[str, Any]]:
@@ -199,7 +199,7 @@ def list_events(
     )
     ids = event_filters.newest(connection, wanted, before=before, limit=limit)
     query = select(*(column for column in events.c if column.name != "body")).where(events.c.event_id.in_(ids))
-    found = {row["event_id"]: _as_json(row) for row in connection.execute(query).mappings()}
+    found = {row["event_id"]: plain_row(row) for row in connection.execute(query).mappings()}
     return [found[event_id] for event_id in ids if event_id in found]
 
 
@@ -236,7 +236,3 @@ def _arrival(body: str, arrival: Arrival) -> dict[str, Any]:
         "source": arrival.source,
         "delivery_id": arrival.delivery_id[:_LONGEST_ID],
     }
-
-
-def _as_json(row: RowMapping) -> dict[str, Any]:
-    return {name: plain(row[name]) for name in row}

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, delete, or_, select
 
 from seamkeeper import clock
-from seamkeeper.database import plain, policies, upsert
+from seamkeeper.database import plain_row, policies, upsert
 
 REPAIRS = ("apply", "plan", "off")
 RECREATES = ("never", "ask", "auto")
@@ -100,7 +100,7 @@ def forget_policy(connection: Connection, scope: str, subject_id: str) -> bool:
 def list_policies(connection: Connection) -> list[dict[str, Any]]:
     """Everything that differs from the settings, the widest scope first."""
     rows = connection.execute(select(policies).order_by(policies.c.scope, policies.c.subject_id)).mappings()
-    return sorted(({name: plain(row[name]) for name in row} for row in rows), key=lambda row: row["scope"] != "all")
+    return sorted((plain_row(row) for row in rows), key=lambda row: row["scope"] != "all")
 
 
 def _first(nearest: list[tuple[str, Any]], name: str, setting: str) -> tuple[str, str]:

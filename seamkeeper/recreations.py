@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, insert, or_, select, union, update
 
 from seamkeeper import clock, history, issues, missing
-from seamkeeper.database import acs_users, actions, checkpoints, desired_users, plain, policies, recreations, upsert
+from seamkeeper.database import acs_users, actions, checkpoints, desired_users, plain_row, policies, recreations, upsert
 from seamkeeper.database import issues as issue_rows
 from seamkeeper.users import codes
 
@@ -93,7 +93,7 @@ def list_recreations(
     if before is not None:
         query = query.where(recreations.c.recreation_id < before)
     rows = connection.execute(query.order_by(recreations.c.recreation_id.desc()).limit(limit)).mappings()
-    return [{name: plain(row[name]) for name in row} for row in rows]
+    return [plain_row(row) for row in rows]
 
 
 def under_way(connection: Connection, acs_system_id: str) -> list[str]:

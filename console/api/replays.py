@@ -37,6 +37,7 @@ class Choice(Asked):
     cause: Annotated[Text | None, Field(description="As dead letters have it.")] = None
     since: Instant | None = None
     until: Instant | None = None
+    kind: Annotated[Literal["event"] | None, Field(description="event: no dead users and jobs beside them.")] = None
     at_most: Annotated[int | None, Field(ge=1, le=10_000_000)] = None
 
     @model_validator(mode="after")
@@ -51,7 +52,7 @@ class Choice(Asked):
         status = "dead" if self.cause and not self.status else self.status
         return until_now(
             Chosen(tuple(dict.fromkeys(self.ids)), status, self.type, self.user, self.since, self.until, self.cause,
-                   self.at_most)
+                   self.at_most, kind=self.kind)
         )  # fmt: skip
 
 

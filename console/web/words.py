@@ -29,9 +29,11 @@ def tone(state: str) -> str:
 
 
 def lasting(seconds: float | None) -> str:
-    """A duration in its largest unit: `3.4 s`, `12 min`, `2 h`, `5 d`."""
+    """A duration in its largest unit: `8 ms`, `3.4 s`, `12 min`, `2 h`, `5 d`."""
     if seconds is None:
         return "–"
+    if 0 < seconds < 0.095:  # or it would be called "0.1 s" at most
+        return f"{max(1.0, seconds * 1000):.0f} ms"
     size, unit = next(((size, unit) for size, unit in _STEPS if seconds >= size), _STEPS[-1])
     figure = max(0.0, seconds) / size
     return f"{figure:.1f}".removesuffix(".0") + f" {unit}" if figure < 10 else f"{figure:.0f} {unit}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from redis import Redis
 from sqlalchemy import Engine
 
-from seamkeeper import audit
+from seamkeeper import audit, dead
+from seamkeeper.dead import Failure, Subject
 from tests.console.api.conftest import Api, Ask
 from tests.console.web.conftest import keep_event, keep_user
 
@@ -59,6 +60,18 @@ def test_a_replay(api: Api, engine: Engine, redis: Redis) -> None:
     assert api("POST", "/replays", json={"ids": ["none"]}).status_code == 409
     for wrong in ({}, {"ids": ["e1"], "status": "dead"}, {"status": "nonsense"}, {"since": "yesterday"}):
         assert api("POST", "/replays", json=wrong).status_code == 422
+
+
+def test_a_replay_of_events_alone(api: Api, engine: Engine) -> None:
+    """A dead user stands beside them, and is only taken along when nothing else is said."""
+    keep_event(engine, "e1", status="dead", reason="no")
+    with engine.begin() as connection:
+        mina = Subject("user", "u7", "workers.jobs.reconcile_user", acs_user_id="u7")
+        dead.write(connection, mina, Failure("Seam was silent", "seam:no_answer"), tries=8)
+
+    plans = [api("POST", "/replays/plan", json={"status": "dead"} | more).json() for more in ({}, {"kind": "event"})]
+
+    assert [plan["matched"] for plan in plans] == [2, 1]
 
 
 def test_one_event_again(api: Api, engine: Engine, redis: Redis) -> None:

@@ -17,7 +17,7 @@ from rq.serializers import JSONSerializer
 from sqlalchemy import Engine, update
 from starlette.testclient import TestClient
 
-from console.web import event_pages
+from console.web import event_pages, words
 from seamkeeper import attempts, audit, clock
 from seamkeeper.database import events
 from seamkeeper.keys import Keys
@@ -264,3 +264,12 @@ def test_a_link_to_the_plan_says_the_filter(site: TestClient, engine: Engine) ->
     assert "about=u1" in path
     assert "since=" in path
     assert "1 event of 1 user is worked through once more" in plan
+
+
+def test_a_duration_keeps_its_largest_unit() -> None:
+    """Also one that is shorter than a tenth of a second."""
+    spans = (None, 0, 0.0004, 0.008, 0.0949, 0.095, 3.42, 59, 150, 7200, 432_000)
+
+    told = [words.lasting(seconds) for seconds in spans]
+
+    assert told == ["–", "0 s", "1 ms", "8 ms", "95 ms", "0.1 s", "3.4 s", "59 s", "2.5 min", "2 h", "5 d"]
