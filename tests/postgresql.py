@@ -31,7 +31,7 @@ def serving(folder: Path) -> Iterator[str]:
     try:
         yield f"postgresql+psycopg://seamkeeper@/postgres?host={folder}"
     finally:
-        run("pg_ctl", "-D", str(data), "-w", "-m", "fast", "stop")
+        run("pg_ctl", "-D", str(data), "-w", "-t", "300", "-m", "fast", "stop")
 
 
 def _binaries(folder: Path) -> Path:
