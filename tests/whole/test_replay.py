@@ -49,7 +49,7 @@ def test_one_command_replays_what_is_dead(deployment: Stack, sim: Running, engin
         return [each["event_id"] for each in shown if each["status"] != "done"]
 
     eventually(lambda: not left(), what="the last event")
-    assert deployment.shown("users", acs_user_id)["read_at"]
+    eventually(lambda: deployment.shown("users", acs_user_id).get("read_at"), what="the look at the user")
 
 
 def test_a_job_that_cannot_be_read_is_a_dead_letter(deployment: Stack, redis: Redis) -> None:
