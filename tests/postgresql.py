@@ -13,8 +13,9 @@ from pathlib import Path
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[str]:
-    """Its address while it runs on a folder, which keeps its data: a new one is made there when there is none."""
+def serving(folder: Path, *, has_autovacuum: bool = True) -> Iterator[str]:
+    """Its address while it runs on a folder, which keeps its data: a new one is made there when there is none. Without
+    autovacuum nothing changes by the clock what the planner knows of the tables."""
     owner = _someone_else(folder)
     binaries = _binaries(folder)
     data = folder / "data"
@@ -27,11 +28,12 @@ def serving(folder: Path) -> Iterator[str]:
     if not data.exists():
         run("initdb", "-D", str(data), "-U", "seamkeeper", "--auth=trust", "--encoding=UTF8", "--no-sync")
     settings = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off -c max_connections=200"
+    settings += "" if has_autovacuum else " -c autovacuum=off"
     run("pg_ctl", "-D", str(data), "-w", "-t", "300", "-l", str(folder / "log"), "-o", settings, "start")
     try:
         yield f"postgresql+psycopg://seamkeeper@/postgres?host={folder}"
     finally:
-        run("pg_ctl", "-D", str(data), "-w", "-m", "fast", "stop")
+        run("pg_ctl", "-D", str(data), "-w", "-t", "300", "-m", "fast", "stop")
 
 
 def _binaries(folder: Path) -> Path:

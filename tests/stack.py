@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -12,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,11 +29,14 @@ Found = TypeVar("Found")
 
 
 def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port nobody listens on now. Below those that systems give to connections and to port 0: one of these would be
+    somebody else's by the time a process of ours listens on it. By the system's own chance: pytest-randomly gives that
+    of the module the same seed before each test, in every process."""
+    while True:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def eventually(look: Callable[[], Found], *, within: float = 60.0, what: str = "it") -> Found:
@@ -60,6 +64,26 @@ def none_left(look: Callable[[], Collection[object]], *, within: float = 60.0, w
         eventually(nothing, within=within, what=what)
     except AssertionError as error:
         raise AssertionError(f"{error}; {len(last[0])} left: {last[0]!r:.2000}") from None
+
+
+def family(pid: int) -> list[int]:
+    """A process' children and theirs: those of a worker have sessions of their own, and outlive it for a while. Empty
+    where there is no /proc."""
+    try:
+        words = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    except OSError:
+        return []
+    return [each for child in map(int, words) for each in (child, *family(child))]
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL, also to all that it started."""
+    for pid in (process.pid, *family(process.pid)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 @dataclass
@@ -94,7 +118,7 @@ class Stack:
     def is_live(self) -> bool:
         """True when the receiver answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/livez", timeout=1) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/livez", timeout=5) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -105,7 +129,7 @@ class Stack:
         headers = {"content-type": "application/json", **signed(body, **options)}
         url = f"http://127.0.0.1:{self.port}/webhooks/seam"
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=15) as answer:
+            with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=60) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             with error:
@@ -117,7 +141,7 @@ class Stack:
         """The command line on the same environment; gives stdout."""
         done = subprocess.run(
             [sys.executable, "-m", "console", *arguments], env=dict(self.environ), capture_output=True, text=True,
-            cwd=ROOT, check=False, timeout=60,
+            cwd=ROOT, check=False, timeout=150,
         )  # fmt: skip
         assert exit_code is None or done.returncode == exit_code, f"{arguments}: {done.returncode}\n{done.stderr}"
         return done.stdout
@@ -136,10 +160,9 @@ class Stack:
                 process.send_signal(signal.SIGTERM)
         for process in self.running.values():
             try:
-                process.wait(20)
+                process.wait(60)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                kill(process)  # who is left would work on the Redis of the next test
         self.running.clear()
 
 

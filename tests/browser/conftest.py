@@ -58,6 +58,20 @@ class Site:
     engine: Engine
     redis: Redis
     settings: Settings
+    server: uvicorn.Server
+
+    def has_looked(self) -> bool:
+        """Whether the reader of the live tail has seen what is there: what comes from now on is new to it."""
+        return bool(self.server.lifespan.state["live"]._seen is not None)
+
+
+def until(page: Page, is_so: Callable[[], object]) -> None:
+    """The page goes on meanwhile, and what it says is heard."""
+    for _ in range(600):
+        if is_so():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("not within a minute")
 
 
 @pytest.fixture
@@ -77,9 +91,9 @@ def site(settings: Settings, engine: Engine, redis: Redis) -> Iterator[Site]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    yield Site(f"http://127.0.0.1:{listener.getsockname()[1]}", engine, redis, settings)
+    yield Site(f"http://127.0.0.1:{listener.getsockname()[1]}", engine, redis, settings, server)
     server.should_exit = True  # an orderly end, in which the connections are closed
-    thread.join(20)
+    thread.join(90)
     listener.close()
     assert not thread.is_alive(), "the console does not end"
 
@@ -130,7 +144,7 @@ def open_page(browser: Browser, site: Site, seen: Seen) -> Iterator[Open]:
             http_credentials={"username": role, "password": _PASSWORDS[role]},
             **more,
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         page = context.new_page()
         seen.watch(page)

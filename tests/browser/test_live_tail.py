@@ -8,7 +8,7 @@ import pytest
 
 from seamkeeper import clock
 from tests.browser.building import JACK
-from tests.browser.conftest import Open, Site
+from tests.browser.conftest import Open, Site, until
 from tests.console.web.conftest import keep_event
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def test_what_comes_is_said(site: Site, page: Page) -> None:
     page.goto("/events")
     rows = page.locator("#events tbody tr")
     before, line = rows.count(), page.locator(".fresh")
-    page.wait_for_timeout(1500)  # the tail has looked once: what is there is not new
+    until(page, site.has_looked)  # what is there is not new
 
     keep_event(site.engine, "e-new", acs_user_id=JACK, at=clock.now())
     line.get_by_text("1 new event, show").wait_for()
@@ -48,7 +48,7 @@ def test_a_filter_holds_for_what_is_new(site: Site, open_page: Open) -> None:
     """Of what does not fit nobody is told; on a live page what fits appears by itself."""
     page = open_page("viewer")
     page.goto("/events?type=lock.locked&live=1")
-    page.wait_for_timeout(1500)
+    until(page, site.has_looked)
 
     keep_event(site.engine, "e-other", acs_user_id=JACK, at=clock.now())
     keep_event(site.engine, "e-fits", acs_user_id=JACK, event_type="lock.locked", at=clock.now())

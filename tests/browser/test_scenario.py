@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = [
-    pytest.mark.browser, pytest.mark.timeout(240), pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
+    pytest.mark.browser, pytest.mark.timeout(900), pytest.mark.parametrize("database_url", ["sqlite"], indirect=True),
 ]  # fmt: skip
 REFUSED, RIGHT = "+10005550101", "+12065550142"
 FIGHT_REPAIRS = 3  # the default of SEAMKEEPER_FIGHT_REPAIRS
@@ -65,7 +65,7 @@ def page(browser: Browser, deployment: Stack, seen: Seen) -> Iterator[Page]:
     context = browser.new_context(
         base_url=f"http://127.0.0.1:{port}", viewport={"width": 1300, "height": 1000}, http_credentials=credentials
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     opened = context.new_page()
     seen.watch(opened)
     yield opened
@@ -130,14 +130,14 @@ class Operator:
     def __init__(self, page: Page) -> None:
         self._page = page
 
-    def sees(self, text: str, *, within: float = 45) -> None:
+    def sees(self, text: str, *, within: float = 120) -> None:
         """Looks until it is there, loading the page again as people do."""
         eventually(lambda: self._is_there(text), within=within, what=f"{text!r} at {self._page.url}")
 
     def sees_in(self, region: str, text: str) -> None:
         """The same in one part of the page."""
         inside = self._page.locator(region).filter(has_text=text)
-        eventually(lambda: self._again(inside.count()), within=45, what=f"{text!r} in {region}")
+        eventually(lambda: self._again(inside.count()), within=120, what=f"{text!r} in {region}")
 
     def goes_to(self, name: str) -> None:
         """By the navigation of the frame."""

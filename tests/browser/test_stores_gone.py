@@ -103,7 +103,7 @@ def _wrong(page: Page, paths: tuple[str, ...]) -> dict[str, list[str]]:
 def _later(page: Page, said: str | None) -> None:
     """Time goes on until it is said, or until nothing is said any more."""
     line = page.locator(".stale").filter(has_text=said or "")
-    for _ in range(20):
+    for _ in range(200):
         page.clock.run_for(5000)
         page.wait_for_timeout(300)
         if bool(line.count()) == (said is not None):

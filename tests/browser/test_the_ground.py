@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.browser.conftest import Seen
+from tests.browser.conftest import Seen, until
 from tests.browser.looking import faults
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def test_what_the_policy_refuses_is_noticed(page: Page, seen: Seen) -> None:
             const made = document.createElement(name); made.textContent = text; document.body.append(made); }
         const made = new Image(); made.src = "https://elsewhere.example/x.png"; document.body.append(made); }"""
     )
-    page.wait_for_timeout(200)
+    until(page, lambda: sum("Content Security Policy" in each for each in seen.problems) >= 3)
 
     refused = [each for each in seen.problems if "Content Security Policy" in each]
     seen.problems.clear()
@@ -36,7 +36,7 @@ def test_a_mistake_in_a_script_is_noticed(page: Page, seen: Seen) -> None:
     page.goto("/")
     page.evaluate("setTimeout(() => nothing.here, 0)")
     page.evaluate("fetch('/nowhere')")
-    page.wait_for_timeout(200)
+    until(page, lambda: len(seen.problems) >= 2)
 
     found = " ".join(seen.problems)
     seen.problems.clear()

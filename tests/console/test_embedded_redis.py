@@ -68,7 +68,7 @@ def test_sigterm_keeps_the_data(folder: Path) -> None:
         redis.set("name", "Jack")
     assert server.process is not None
     server.process.send_signal(signal.SIGTERM)
-    server.process.wait(10)
+    server.process.wait(60)
     server.stop()
 
     again = embedded_redis.start(folder)
@@ -90,7 +90,7 @@ def test_the_lock_lives_as_long_as_the_server(folder: Path) -> None:
     found.stop(even_adopted=True)
 
     assert lost.process is not None
-    assert lost.process.wait(10) == 0
+    assert lost.process.wait(60) == 0
     again = embedded_redis.start(folder)
     assert again.process is not None
     again.stop()

@@ -44,7 +44,7 @@ def file(tmp_path: Path) -> Path:
 def deployment(redis_url: str, file: Path, tmp_path: Path) -> Iterator[Stack]:
     """A receiver whose secret comes from the file."""
     told = {"PATH": os.environ["PATH"], "SEAM_WEBHOOK_SECRET_FILE": str(file), "REDIS_URL": redis_url}
-    with stack({**told, "SEAMKEEPER_LOG_FORMAT": "json"}, tmp_path) as found:
+    with stack({**told, "SEAMKEEPER_LOG_FORMAT": "json", "SEAMKEEPER_REDIS_WAIT_SECONDS": "15"}, tmp_path) as found:
         yield found
 
 

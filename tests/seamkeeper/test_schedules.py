@@ -68,7 +68,7 @@ def test_after_its_end_the_next_comes_an_interval_after_its_beginning(
     schedules.plan("tidy", "workers.jobs.tidy", EVENTS, every=HOURLY)
 
     [(_, due)] = waiting(redis)
-    assert due == pytest.approx(clock.now().timestamp() + 3600, abs=5)
+    assert due == pytest.approx(clock.now().timestamp() + 3600, abs=60)
 
 
 def test_many_missed_runs_are_made_up_for_once(schedules: Schedules, redis: Redis) -> None:
@@ -79,7 +79,7 @@ def test_many_missed_runs_are_made_up_for_once(schedules: Schedules, redis: Redi
         schedules.plan("tidy", "workers.jobs.tidy", EVENTS, every=HOURLY)
 
     [(_, due)] = waiting(redis)
-    assert due == pytest.approx(clock.now().timestamp(), abs=5)
+    assert due == pytest.approx(clock.now().timestamp(), abs=60)
 
 
 def test_a_clock_that_was_set_back_does_not_stop_it(schedules: Schedules, redis: Redis) -> None:
@@ -100,7 +100,7 @@ def test_the_long_wait_of_a_retry_does_not_hold_it_up(schedules: Schedules, redi
 
     schedules.plan("tidy", "workers.jobs.tidy", EVENTS, every=HOURLY / 6)
 
-    assert waiting(redis) == [(job_id, pytest.approx(clock.now().timestamp() + 600, abs=5))]
+    assert waiting(redis) == [(job_id, pytest.approx(clock.now().timestamp() + 600, abs=60))]
 
 
 def test_a_clock_that_was_set_back_does_not_leave_it_waiting(schedules: Schedules, redis: Redis) -> None:

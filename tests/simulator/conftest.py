@@ -72,7 +72,7 @@ class Receiver:
             self._changed.notify_all()
             return self.answer(len(self.got))
 
-    def wait_for(self, number: int, timeout: float = 10.0) -> list[Delivery]:
+    def wait_for(self, number: int, timeout: float = 60.0) -> list[Delivery]:
         """The deliveries, once there are so many."""
         with self._changed:
             assert self._changed.wait_for(lambda: len(self.got) >= number, timeout), f"only {len(self.got)} came"

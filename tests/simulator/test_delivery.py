@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from typing import Any
 
@@ -14,6 +15,7 @@ import svix.webhooks
 from simulator.outbox import Attempt
 from simulator.serve import Running
 from simulator.signing import Brand
+from tests.stack import eventually
 
 from .conftest import Receiver
 
@@ -37,7 +39,7 @@ def test_a_delivery_is_signed(sim: Running, receiver: Receiver, brand: Brand) ->
     standard = {name.replace("svix-", "webhook-"): value for name, value in delivery.headers.items()}
     assert standardwebhooks.webhooks.Webhook(webhook.secret).verify(delivery.body, standard) == event
     assert delivery.headers[f"{brand}-id"].startswith("msg_")
-    assert abs(int(delivery.headers[f"{brand}-timestamp"]) - time.time()) < 10
+    assert abs(int(delivery.headers[f"{brand}-timestamp"]) - time.time()) < 60
     assert delivery.headers["user-agent"].startswith("Svix-Webhooks/1.")
     assert delivery.headers["content-type"] == "application/json"
 
@@ -76,7 +78,7 @@ def test_a_failing_receiver_is_tried_eight_times(sim: Running, receiver: Receive
 
     event = sim.world.emit("acs_user.created")
     deliveries = receiver.wait_for(8)
-    assert sim.world.outbox.wait_until_idle()
+    assert sim.world.outbox.wait_until_idle(60)
 
     attempts = sim.world.outbox.attempts(event["event_id"])
     assert [attempt.attempt for attempt in attempts] == list(range(1, 9))
@@ -100,7 +102,7 @@ def test_all_but_2xx_is_a_failure(sim: Running, receiver: Receiver, status: int)
 
     sim.world.emit("acs_user.created")
     receiver.wait_for(2)
-    assert sim.world.outbox.wait_until_idle()
+    assert sim.world.outbox.wait_until_idle(60)
 
     attempts = sim.world.outbox.attempts()
     assert _statuses(attempts) == [status, 200]
@@ -110,13 +112,12 @@ def test_all_but_2xx_is_a_failure(sim: Running, receiver: Receiver, status: int)
 
 def test_nothing_is_lost_while_the_receiver_is_down(sim: Running, receiver: Receiver) -> None:
     """Refused connections are retried, until the receiver is there."""
+    sim.world.retry_clock.speed = 0.001  # nobody is tried again before all were refused
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         webhook = sim.world.add_webhook(f"http://127.0.0.1:{closed.getsockname()[1]}/")
         events = [sim.world.emit("acs_user.created")["event_id"] for _ in range(5)]
-        ends = time.monotonic() + 10
-        while len(sim.world.outbox.attempts()) < 5 and time.monotonic() < ends:
-            time.sleep(0.01)
+        eventually(lambda: len(sim.world.outbox.attempts()) >= 5, what="the refusals")
         refused = sim.world.outbox.attempts()
 
     webhook.url = receiver.url
@@ -130,8 +131,10 @@ def test_nothing_is_lost_while_the_receiver_is_down(sim: Running, receiver: Rece
 def test_a_receiver_that_hangs_times_out(sim: Running, receiver: Receiver) -> None:
     """No answer in time is a failure, after which Svix slows down."""
 
+    is_over = threading.Event()
+
     def hang(n: int) -> int:
-        time.sleep(0.3)
+        is_over.wait(120)
         return 204
 
     receiver.answer = hang
@@ -139,9 +142,10 @@ def test_a_receiver_that_hangs_times_out(sim: Running, receiver: Receiver) -> No
     sim.world.add_webhook(receiver.url)
 
     sim.world.emit("acs_user.created")
-    ends = time.monotonic() + 10
-    while not sim.world.outbox.attempts() and time.monotonic() < ends:
-        time.sleep(0.01)
+    try:
+        eventually(sim.world.outbox.attempts, what="the end of its patience")
+    finally:
+        is_over.set()
 
     [attempt] = sim.world.outbox.attempts()
     assert (attempt.status, attempt.error, attempt.next_wait_seconds) == (None, "timed out", 60)
@@ -156,7 +160,7 @@ def test_a_receiver_can_abort_a_message(sim: Running, receiver: Receiver) -> Non
     sim.world.emit("acs_user.created")
     receiver.wait_for(1)
 
-    assert sim.world.outbox.wait_until_idle()
+    assert sim.world.outbox.wait_until_idle(60)
     assert [message.state for message in sim.world.outbox.messages()] == ["aborted"]
 
 
@@ -168,7 +172,7 @@ def test_duplicates_have_one_id(sim: Running, receiver: Receiver) -> None:
     sim.world.emit("acs_user.created")
     deliveries = receiver.wait_for(3)
 
-    assert sim.world.outbox.wait_until_idle()
+    assert sim.world.outbox.wait_until_idle(60)
     assert len(receiver.got) == 3
     assert len({delivery.headers["svix-id"] for delivery in deliveries}) == 1
 
@@ -180,7 +184,7 @@ def test_losses_can_be_recovered(sim: Running, receiver: Receiver) -> None:
     settings.loss = 0.5
 
     events = [sim.world.emit("acs_user.created")["event_id"] for _ in range(40)]
-    assert sim.world.outbox.wait_until_idle()
+    assert sim.world.outbox.wait_until_idle(60)
     arrived = len(receiver.got)
     recovered = sim.world.outbox.recover()
     receiver.wait_for(40)
@@ -229,7 +233,7 @@ def test_a_message_is_resent_under_its_id(sim: Running, receiver: Receiver) -> N
     sim.world.add_webhook(receiver.url)
     event = sim.world.emit("acs_user.created")
     receiver.wait_for(1)
-    assert sim.world.outbox.wait_until_idle()
+    assert sim.world.outbox.wait_until_idle(60)
 
     resent = sim.world.outbox.resend(event["event_id"])
     first, second = receiver.wait_for(2)
@@ -251,7 +255,7 @@ def test_a_webhook_gets_the_types_it_asked_for(sim: Running, client: httpx.Clien
     sim.world.emit("acs_user.deleted")
     got = receiver.wait_for(3)
 
-    assert sim.world.outbox.wait_until_idle()
+    assert sim.world.outbox.wait_until_idle(60)
     assert len(receiver.got) == 3
     assert sorted(delivery.event["event_type"] for delivery in got) == [
         "acs_user.created",
@@ -265,12 +269,13 @@ def test_a_removed_webhook_is_not_tried_again(sim: Running, receiver: Receiver) 
     """What was waiting for it is dropped (Seam, webhooks)."""
     receiver.answer = lambda n: 500
     webhook = sim.world.add_webhook(receiver.url)
+    sim.world.retry_clock.speed = 0.001
     sim.world.emit("acs_user.created")
     receiver.wait_for(1)
 
     sim.world.remove_webhook(webhook.webhook_id)
 
-    assert sim.world.outbox.wait_until_idle()
+    assert sim.world.outbox.wait_until_idle(60)
     assert len(receiver.got) == 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from simulator.records import Schedule
 from simulator.serve import Running, running
 from simulator.world import World
+from tests.stack import eventually
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
 DAY = {"starts_at": "2026-01-01T00:00:00.000Z", "ends_at": "2026-01-02T00:00:00.000Z"}
@@ -240,9 +240,7 @@ def test_changes_drain_by_themselves() -> None:
         sim.world.settings.pending_seconds = 0.05
         id = sim.world.create_user(sim.world.acs_system_id, full_name="Ada").acs_user_id
 
-        ends = time.monotonic() + 10
-        while not sim.world.events and time.monotonic() < ends:
-            time.sleep(0.01)
+        eventually(lambda: sim.world.events, what="the event")
 
         assert sim.world.events[-1].body["acs_user_id"] == id
         assert _pending(sim.world.user(id)) == []

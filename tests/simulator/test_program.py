@@ -41,7 +41,7 @@ def test_it_ends_on_a_signal(number: signal.Signals) -> None:
         users = client.get(f"{url}/acs/users/list", headers={"authorization": "Bearer seam_test_other"}).json()
 
         program.send_signal(number)
-        said, complained = program.communicate(timeout=5)
+        said, complained = program.communicate(timeout=60)
 
     assert len(users["acs_users"]) == 5
     assert (program.returncode, said, complained) == (0, "", "")
@@ -64,7 +64,7 @@ def test_life_is_told_on_stderr(receiver: Receiver) -> None:
         assert program.stderr is not None
         line = program.stderr.readline()
         program.terminate()
-        said = program.communicate(timeout=5)[0]
+        said = program.communicate(timeout=60)[0]
 
     assert line.strip()
     assert said == ""

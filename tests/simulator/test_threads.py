@@ -35,7 +35,7 @@ def test_many_hands(sim: Running, client: httpx.Client, receiver: Receiver) -> N
     while any(thread.is_alive() for thread in threads):
         assert client.get("/acs/users/list").status_code == 200
         assert client.get("/_simulator/state").status_code == 200
-    assert world.outbox.wait_until_idle(30)
+    assert world.outbox.wait_until_idle(120)
 
     assert broken == []
     assert len(world.users) == 3

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -29,7 +28,7 @@ from simulator.serve import Running, running
 from simulator.world import World
 from tests.conftest import SECRET
 from tests.redis_servers import OwnRedis, own_redis
-from tests.stack import Stack, eventually, none_left, stack
+from tests.stack import Stack, eventually, kill, none_left, stack
 
 
 @dataclass
@@ -57,9 +56,7 @@ class Chaos:
         doing[kind]()
 
     def _kill(self, name: str) -> None:
-        process = self.deployment.running.pop(name)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        kill(self.deployment.running.pop(name))
         self.start(name)
 
     def start(self, name: str) -> None:
@@ -87,7 +84,7 @@ class Chaos:
         with self.server.client() as redis:
             redis.config_set("maxmemory", 1)
             time.sleep(self.chance.uniform(0.5, 2))
-            eventually(lambda: self._has_room(redis), within=20, what="room in Redis")
+            eventually(lambda: self._has_room(redis), what="room in Redis")
 
     def _has_room(self, redis: Redis) -> bool:
         try:
@@ -123,7 +120,7 @@ _PROOF = [pytest.mark.proof, pytest.mark.timeout(3600)]
 @pytest.mark.parametrize(
     ("size", "rounds", "fsync"),
     [
-        pytest.param(400, 1, "always", id="few", marks=pytest.mark.timeout(300)),
+        pytest.param(400, 1, "always", id="few", marks=pytest.mark.timeout(600)),
         pytest.param(100_000, 30, "everysec", id="everysec", marks=_PROOF),
         pytest.param(100_000, 30, "always", id="always", marks=_PROOF),
     ],

@@ -63,8 +63,8 @@ def test_a_redis_that_is_emptied_under_traffic(deployment: Stack, sim: Running, 
         eventually(lambda: redis.llen(keys.queue(EVENTS)) or not undone(), what="the first of them")
         redis.flushall()
         people += [sim.world.add_user(announce=True) for _ in range(20)]
-        none_left(undone, within=90, what="every event")
-        none_left(lambda people=people: unread(people), within=90, what="every user")
+        none_left(undone, within=150, what="every event")
+        none_left(lambda people=people: unread(people), within=150, what="every user")
 
     eventually(lambda: redis.scard(keys.workers()) > 0, what="a worker that Redis knows")
     eventually(lambda: redis.exists(keys.scheduler_lock(EVENTS)), what="a scheduler that acts")

@@ -87,7 +87,7 @@ class Life:
 @pytest.mark.parametrize(
     "size",
     [
-        pytest.param(400, id="few", marks=pytest.mark.timeout(400)),
+        pytest.param(400, id="few", marks=pytest.mark.timeout(600)),
         pytest.param(10_000, id="ten-thousand", marks=[pytest.mark.proof, pytest.mark.timeout(1800)]),
     ],
 )

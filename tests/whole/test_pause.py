@@ -39,4 +39,6 @@ def test_intake_goes_on_while_the_events_are_paused(deployment: Stack, redis: Re
 
     assert (statuses, waiting, shown["status"]) == ([204] * 5, 5, "queued")
     for each in bodies:
-        eventually(lambda each=each: deployment.shown("events", each["event_id"])["status"] == "done", what="the event")
+        eventually(
+            lambda each=each: deployment.shown("events", each["event_id"]).get("status") == "done", what="the event"
+        )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from seamkeeper import database
 from seamkeeper.database import acs_users
 from seamkeeper.keys import Keys
 from simulator.serve import Running, running
-from tests.stack import Stack, eventually, stack
+from tests.stack import Stack, eventually, kill, stack
 
 PAGES, PAGE = 8, 500
 LIST = "/acs/users/list"
@@ -36,19 +35,17 @@ def deployment(environment: dict[str, str], sim: Running, tmp_path: Path) -> Ite
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_a_killed_worker_does_not_begin_anew(deployment: Stack, sim: Running, redis: Redis, engine: Engine) -> None:
     """`kill -9` in the middle: the pages that were done are not asked for again, and everybody is in the mirror."""
-    sim.world.faults.add("slow", seconds=1.5, path=LIST)
+    sim.world.faults.add("slow", seconds=2.5, path=LIST)
     deployment.start_workers("--concurrency", "4")
     deployment.seamkeeper("sync", "--all", "--no-wait")
     place = Keys().resync_pass(sim.world.acs_system_id)
     eventually(lambda: int(redis.hget(place, "pages") or 0) >= 3, what="three pages")
 
-    killed = deployment.running.pop("worker")
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
+    kill(deployment.running.pop("worker"))
     done = int(redis.hget(place, "pages") or 0)
     asked = len(sim.world.requests.list(LIST))
     sim.world.faults.clear()
@@ -60,5 +57,6 @@ def test_a_killed_worker_does_not_begin_anew(deployment: Stack, sim: Running, re
 
     eventually(lambda: held() == PAGES * PAGE and not redis.exists(place), within=200, what="everybody")
     cursors = [seen.params.get("page_cursor") for seen in sim.world.requests.list(LIST)[asked:]]
-    assert None not in cursors
-    assert len(cursors) <= PAGES - done + 1
+    # The clock may have asked for a pass, too: one more, from its first page, after the end of the one that was killed.
+    rest = list(takewhile(lambda cursor: cursor is not None, cursors))
+    assert PAGES - done <= len(rest) <= PAGES - done + 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +14,7 @@ from rq.registry import StartedJobRegistry
 from simulator.serve import Running, running
 from tests.redis_servers import own_redis
 from tests.signing import event
-from tests.stack import Stack, eventually, stack
+from tests.stack import Stack, eventually, kill, stack
 
 
 @pytest.fixture
@@ -143,15 +141,13 @@ def test_a_worker_killed_in_the_middle_of_a_job(deployment: Stack, sim: Running,
     deployment.seamkeeper("desired", "set", acs_user_id, "full_name=Jane Doe")
     eventually(lambda: _in_sync(deployment, acs_user_id), what="the first reconcile")
     sim.world.edit_at_provider(acs_user_id, full_name="Edited behind our back")
-    sim.world.faults.add("slow", seconds=8, path="/acs/users/get", times=1)
+    sim.world.faults.add("slow", seconds=25, path="/acs/users/get")  # each: a job by the clock may read, too
     deployment.post(event("acs_user.created", acs_user_id=acs_user_id))
     registry = StartedJobRegistry("reconcile", connection=redis)
-    eventually(lambda: registry.count == 1 and sim.world.requests.list("/acs/users/get"), what="the job's read")
+    eventually(lambda: registry.count > 0, what="the job that reads")
 
-    killed = deployment.running.pop("worker")
-    for pid in [killed.pid, *_family(killed.pid)]:
-        os.kill(pid, signal.SIGKILL)
-    killed.wait()
+    kill(deployment.running.pop("worker"))
+    sim.world.faults.clear()
     deployment.start("worker", "workers", "worker")
 
     user = eventually(lambda: _named(deployment, acs_user_id, "Jane Doe"), within=180, what="the repair")
@@ -162,9 +158,3 @@ def _named(deployment: Stack, acs_user_id: str, name: str) -> dict[str, object] 
     user = deployment.shown("users", acs_user_id)
     is_there = user.get("sync") == "in_sync" and (user.get("observed") or {}).get("full_name") == name
     return user if is_there else None
-
-
-def _family(pid: int) -> list[int]:
-    """Children and their children."""
-    children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
-    return [*children, *(grandchild for child in children for grandchild in _family(child))]

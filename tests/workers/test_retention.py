@@ -116,8 +116,8 @@ def test_history_is_kept_longer(floor: Floor) -> None:
             issue = {"kind": "error", "code": "x", "first_seen_at": at, "last_seen_at": at}
             connection.execute(insert(issues).values(**for_all, **issue, cleared_at=at))
             connection.execute(insert(issues).values(**for_all, **issue))
-            connection.execute(insert(dead_letters), [a_letter("user", f"u{at.year}", ended_at=at)])
-            connection.execute(insert(dead_letters), [a_letter("user", f"open{at.year}")])
+            connection.execute(insert(dead_letters), [a_letter("user", f"u{at:%y%m%d}", ended_at=at)])
+            connection.execute(insert(dead_letters), [a_letter("user", f"open{at:%y%m%d}")])
             for state in ("sent", "waiting"):
                 name = f"{state}{at:%y%m%d}"
                 connection.execute(insert(notices).values(name=name, title="x", body="x", state=state, made_at=at))

@@ -29,10 +29,10 @@ def test_a_job_that_rq_cannot_read_does_not_stop_the_others(queues: Queues, redi
 
     thread.start()
     try:
-        eventually(lambda: redis.lpos(KEYS.queue("reconcile"), asked) is not None, within=15, what="the look")
+        eventually(lambda: redis.lpos(KEYS.queue("reconcile"), asked) is not None, what="the look")
     finally:
         stop.set()
-        thread.join(10)
+        thread.join()
 
     for name in ("events", "reconcile"):
         assert redis.zscore(KEYS.scheduled(name), f"broken-{name}") is None
@@ -49,10 +49,10 @@ def test_a_start_of_the_scheduler_brings_a_backfill_at_once(queues: Queues, redi
 
     thread.start()
     try:
-        eventually(lambda: redis.llen(KEYS.queue("events")) == 1, within=15, what="the backfill")
+        eventually(lambda: redis.llen(KEYS.queue("events")) == 1, what="the backfill")
     finally:
         stop.set()
-        thread.join(10)
+        thread.join()
 
     [planned] = [each for each in schedules.all() if each.name == "backfill"]
     assert planned.due_at is not None

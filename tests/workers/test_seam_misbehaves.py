@@ -14,6 +14,7 @@ from redis import Redis
 from seamkeeper.errors import Postponed, SeamkeeperError
 from simulator.serve import Running
 from tests.signing import event
+from tests.stack import eventually
 from tests.workers.conftest import Floor
 from workers.budget import Budget
 from workers.seam_api import SeamApi
@@ -37,7 +38,7 @@ ANYWHERE: dict[str, Fault] = {
     "200-bare-ok": {"kind": "bare_ok"},
     "200-empty-object": {"kind": "json", "body": {}},
     "redirect": {"kind": "redirect"},
-    "time-out": {"kind": "slow", "seconds": 0.5},
+    "time-out": {"kind": "slow", "seconds": 2.5},
     "dropped": {"kind": "drop"},
     "half-closed": {"kind": "cut"},
     "401": {"status": 401},
@@ -64,10 +65,12 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True) 
 
 
 @pytest.fixture
-def environ(environ: dict[str, str]) -> dict[str, str]:
-    """Time-outs come soon, and no resync waits after a 429 until half of a burst is saved up again."""
-    soon = {"SEAMKEEPER_SEAM_TIMEOUT_SECONDS": "0.2", "SEAMKEEPER_SEAM_RATE": "1000", "SEAMKEEPER_SEAM_BURST": "1"}
-    return {**environ, **soon}
+def environ(environ: dict[str, str], request: pytest.FixtureRequest) -> dict[str, str]:
+    """No resync waits after a 429 until half of a burst is saved up again. A time-out comes soon where it is the matter
+    of the test; elsewhere it would be one more answer that goes wrong, on a machine that is busy otherwise."""
+    is_soon = "time-out" in request.node.callspec.params.values()
+    soon = {"SEAMKEEPER_SEAM_TIMEOUT_SECONDS": "1" if is_soon else "20"}
+    return {**environ, **soon, "SEAMKEEPER_SEAM_RATE": "1000", "SEAMKEEPER_SEAM_BURST": "1"}
 
 
 def set_fault(sim: Running, fault: Fault, **where: Any) -> None:
@@ -108,6 +111,8 @@ def test_a_call_that_goes_wrong_is_made_again(floor: Floor, sim: Running, name: 
 
     assert_all_is_well(floor, people)
     assert floor.failed() == []
+    for path in (LIST, GET, UPDATE) if name == "time-out" else ():  # an answer that comes late is seen late
+        eventually(lambda path=path: any(each.seconds > 2 for each in sim.world.requests.list(path)), what=path)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("name", LISTS)

@@ -60,10 +60,10 @@ def test_a_process_that_is_old_or_large_is_replaced(deployment: Stack, redis: Re
     worker = _start(deployment, **limit)
     first, *_ = eventually(lambda: _pids(redis), what="a process")
 
-    eventually(lambda: _pids(redis) - {first}, within=30, what="another process")
+    eventually(lambda: _pids(redis) - {first}, what="another process")
     worker.send_signal(signal.SIGTERM)
 
-    assert worker.wait(20) == 0
+    assert worker.wait(90) == 0
     assert first in {line["pid"] for line in _said(deployment, "worker.process_replaced")}
     assert _said(deployment, "worker.process_ended") == []
 
@@ -76,7 +76,7 @@ def test_a_process_that_crashes_is_started_again(deployment: Stack, redis: Redis
 
     os.kill(killed, signal.SIGKILL)
 
-    eventually(lambda: _pids(redis) - before, within=30, what="another one")
+    eventually(lambda: _pids(redis) - before, what="another one")
     assert worker.poll() is None
     assert _said(deployment, "worker.process_ended")[0]["exit"] == -signal.SIGKILL
 
@@ -87,14 +87,14 @@ def test_processes_that_keep_ending_are_no_accident(deployment: Stack, redis: Re
     worker = _start(deployment, REDIS_URL="unix:///nowhere/redis.sock")
 
     [first, *_] = eventually(
-        lambda: _said(deployment, "worker.process_keeps_ending"), within=60, what="the error"
+        lambda: _said(deployment, "worker.process_keeps_ending"), within=120, what="the error"
     )  # fmt: skip
 
     assert first["level"] == "error"
     assert first["times"] == 5
     assert worker.poll() is None
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(20) == 0
+    assert worker.wait(90) == 0
 
 
 def test_burst_ends_with_the_queues(deployment: Stack, redis: Redis) -> None:
@@ -105,7 +105,7 @@ def test_burst_ends_with_the_queues(deployment: Stack, redis: Redis) -> None:
 
     worker = _start(deployment, "--burst", "--processes", "2", "--concurrency", "3")
 
-    assert worker.wait(30) == 0
+    assert worker.wait(90) == 0
     assert queue.count == 0
     assert len(queue.finished_job_registry) == 20
 
@@ -119,7 +119,7 @@ def test_a_process_that_does_not_end_is_killed(deployment: Stack, redis: Redis) 
     os.kill(pid, signal.SIGSTOP)
     worker.send_signal(signal.SIGTERM)
 
-    assert worker.wait(30) == 1
+    assert worker.wait(90) == 1
     assert _said(deployment, "worker.stopped")[0]["killed"] == 1
 
 
@@ -161,4 +161,4 @@ def test_a_process_that_has_only_begun_is_ended_too(environment: dict[str, str])
         time.sleep(0.5)
         process.send_signal(signal.SIGTERM)
 
-        assert process.wait(20) == 0
+        assert process.wait(90) == 0

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import click
@@ -16,6 +19,7 @@ from sqlalchemy import Engine
 from console import cli
 from seamkeeper.errors import Permanent
 from tests.console.web.conftest import keep_user
+from tests.stack import eventually
 
 from .conftest import NOBODY, Seamkeeper
 
@@ -160,19 +164,25 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_ctrl_c_in_a_real_process(environment: dict[str, str]) -> None:
     """Exit 130, without a traceback."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "console", "send", "--data", "-"], env=environment, stdin=subprocess.PIPE,
+    reads, writes = os.pipe()
+    os.write(writes, b"{")
+    with os.fdopen(reads, "rb") as stdin, os.fdopen(writes, "wb"), subprocess.Popen(
+        [sys.executable, "-m", "console", "send", "--data", "-"], env=environment, stdin=stdin,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     ) as process:  # fmt: skip
-        assert process.stdin is not None
-        with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(1.5)
+        eventually(lambda: not _unread(reads), what="the command that waits for the rest")
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         err = process.stderr.read()
 
     assert process.returncode == 130
     assert b"Traceback" not in err
+
+
+def _unread(pipe: int) -> int:
+    """Bytes that nobody has taken out of it yet."""
+    (found,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
+    return int(found)
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

@@ -59,6 +59,7 @@ def test_test_by_real_workers(seamkeeper: Seamkeeper, environment: dict[str, str
     """Exit 0 when everybody took it; else 1 with the address that did not."""
     with listening() as phone:
         told = {**environment, "SEAM_API_KEY": "seam_x", "SEAMKEEPER_NOTIFY": f"json://{phone.address}/"}
+        told |= {"SEAMKEEPER_RETRY_DELAYS": "600"}  # the one that is tried again shall not be dead before we look
         with stack(told, tmp_path) as deployment:
             deployment.start_workers()
             sent = seamkeeper("notices", "test", "--wait", "60", **told)

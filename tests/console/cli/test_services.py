@@ -143,7 +143,7 @@ def test_serve_in_a_folder_with_modules_of_the_same_names(environment: dict[str,
             stderr=log, start_new_session=True,
         )  # fmt: skip
 
-        eventually(found.is_live, within=30, what="the receiver")
+        eventually(found.is_live, what="the receiver")
 
 
 @SQLITE

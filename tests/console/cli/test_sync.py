@@ -81,7 +81,7 @@ def test_ctrl_c_ends_the_waiting_and_nothing_else(deployment: Stack, redis: Redi
     eventually(lambda: queues.still_asked({"u1": ""}), what="the ask")
 
     os.kill(process.pid, signal.SIGINT)
-    _, rest = process.communicate(timeout=30)
+    _, rest = process.communicate(timeout=60)
 
     assert first == "Asked for 1 user and 1 access system.\n"
     # Python ends by the signal itself when it came while a class was being made out of text: a shell says 130 of both.

@@ -287,9 +287,9 @@ def test_another_address_needs_a_login(environment: dict[str, str]) -> None:
         port = process.stdout.readline().rpartition(":")[2].strip()
         try:
             with pytest.raises(urllib.request.HTTPError, match="401"):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20)
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60)
             request = urllib.request.Request(f"http://127.0.0.1:{port}/", headers=as_("ada"))
-            with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
+            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
                 assert answer.status == 200
         finally:
             process.terminate()

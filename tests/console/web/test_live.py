@@ -49,7 +49,7 @@ def _run(tail: live.Tail, looking: Coroutine[Any, Any, T]) -> T:
 async def _first(tail: live.Tail, number: int, last_seen: str = "") -> list[Any]:
     """So many of what is told."""
     found: list[Any] = []
-    stream = tail.follow(last_seen, 20)
+    stream = tail.follow(last_seen, 200)
     async for each in stream:
         found.append(each)
         if len(found) == number:
@@ -182,12 +182,12 @@ def test_a_process_ends_at_once_while_somebody_looks(environment: dict[str, str]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         address = process.stdout.readline().split()[-1]
-        with urllib.request.urlopen(f"{address}/live", timeout=30) as stream:  # noqa: S310
+        with urllib.request.urlopen(f"{address}/live", timeout=60) as stream:  # noqa: S310
             first = stream.readline()
             headers = dict(stream.headers)
             process.send_signal(signal.SIGTERM)
             stream.read()
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=60) == 0
 
     assert first.startswith(b": here")
     assert headers["cache-control"] == "no-store"

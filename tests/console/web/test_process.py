@@ -18,7 +18,7 @@ def test_it_says_where_it_listens_and_ends_when_asked(environment: dict[str, str
         assert process.stdout is not None
         line = process.stdout.readline()
         assert line.startswith("console listening on http://127.0.0.1:")
-        with urllib.request.urlopen(f"{line.split()[-1]}/queues", timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"{line.split()[-1]}/queues", timeout=60) as answer:  # noqa: S310
             assert answer.status == 200
             assert "server" not in answer.headers
         process.send_signal(signal.SIGTERM)

@@ -306,7 +306,7 @@ def test_without_redis_nothing_is_promised(sqlite_settings: Settings, open_site:
     [
         ("is_suspended", True, False, True),
         ("phone_number", None, "+15555550101", "not managed"),
-        ("access_schedule", None, {"starts_at": "2026-12-01T10:00:00Z", "ends_at": "2026-12-02T10:00:00Z"}, None),
+        ("access_schedule", None, {"starts_at": "2026-12-01T10:00:00Z", "ends_at": "2099-12-02T10:00:00Z"}, None),
     ],
 )
 def test_after_an_accept_nothing_differs(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,21 @@ class Yard:
         """One of the jobs of tests/workers/concurrent/jobs.py; gives its id."""
         found = Queue(queue, connection=self.redis, serializer=JSONSerializer)
         return str(found.enqueue(f"tests.workers.concurrent.jobs.{function}", *arguments, **options).id)
+
+    def enqueue_held(self, queue: str) -> str:
+        """A job that runs until `let_go`: no test has to be quick to see it run."""
+        return self.enqueue(queue, "wait_for", self.url, "let-go")
+
+    def let_go(self) -> None:
+        """Those that are held end."""
+        self.redis.set("let-go", 1)
+
+    def commands_in(self, seconds: float) -> float:
+        """How many commands Redis heard, each second of at least so many: this process may be kept waiting itself."""
+        at, before = time.monotonic(), self.redis.info("stats")["total_commands_processed"]
+        time.sleep(seconds)
+        used = self.redis.info("stats")["total_commands_processed"] - before
+        return float(used / (time.monotonic() - at))
 
     def job(self, job_id: str) -> Job:
         """As it stands in Redis now."""

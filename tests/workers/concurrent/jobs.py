@@ -57,6 +57,25 @@ def count(url: str, name: str, seconds: float = 0.02) -> None:
         redis.hincrby("done", name, 1)
 
 
+def wait_for(url: str, key: str) -> None:
+    """Until somebody writes this key: a job that runs exactly as long as a test needs it to."""
+    with Redis.from_url(url) as redis:
+        while not redis.exists(key):
+            time.sleep(0.05)
+
+
+def count_together(url: str, name: str, parties: int) -> None:
+    """As `count`, when so many of these run at once; raises when they do not come."""
+    with Redis.from_url(url) as redis:
+        redis.incr("here")
+        until = time.monotonic() + 120
+        while int(redis.get("here") or 0) < parties:
+            if time.monotonic() > until:
+                raise TimeoutError(f"{name} waited alone")
+            time.sleep(0.02)
+        redis.hincrby("done", name, 1)
+
+
 def spin(seconds: float) -> None:
     """Python code that ignores every time-out."""
     until = time.monotonic() + seconds

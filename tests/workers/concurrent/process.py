@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -16,11 +17,18 @@ from workers.concurrent.worker import ConcurrentWorker
 from workers.process import Limits
 
 
+class _Worker(ConcurrentWorker):
+    def request_stop(self, signum: int, frame: Any) -> None:
+        """And tells the test that the signal has arrived: two that come at once are one."""
+        super().request_stop(signum, frame)
+        os.write(2, b"told to end\n")  # not `print`: it may stand in the middle of one
+
+
 def main() -> None:
     """Until it is told to end, or killed."""
     url, queues, concurrency, lives, memory = sys.argv[1:]
     limits = Limits(Settings(worker_memory_mib=int(memory)))
-    worker = ConcurrentWorker(
+    worker = _Worker(
         queues.split(","),
         concurrency=int(concurrency),
         lives=int(lives),

@@ -17,10 +17,10 @@ from tests.stack import eventually
 from tests.workers.concurrent.conftest import Yard
 
 
-def _enqueue_counting(yard: Yard, count: int) -> set[str]:
+def _enqueue_counting(yard: Yard, count: int, *, first: int = 0) -> set[str]:
     return {
         yard.enqueue("ab"[number % 2], "count", yard.url, f"n{number}", job_id=f"n{number}", retry=Retry(10))
-        for number in range(count)
+        for number in range(first, first + count)
     }
 
 
@@ -48,7 +48,8 @@ _PROOF = [pytest.mark.proof, pytest.mark.timeout(600)]
     ],
 )
 def test_workers_killed_at_random(yard: Yard, jobs: int, concurrency: int, kills: int, lives: int) -> None:
-    """Two queues, SIGKILL in the middle of jobs: all are done within a minute of the last kill."""
+    """Two queues, SIGKILL in the middle of jobs: all are done after the last kill. Where starts are slow the same job
+    can be in the middle each time: it may be set aside after the third, with this reason and no other."""
     seed = int(os.environ.get("SEED", random.randrange(10**6)))
     chance = random.Random(seed)
     wanted = _enqueue_counting(yard, jobs)
@@ -57,13 +58,17 @@ def test_workers_killed_at_random(yard: Yard, jobs: int, concurrency: int, kills
         _kill_in_the_middle(yard, chance, concurrency=concurrency, lives=lives)
     at = time.monotonic()
     yard.start(concurrency=concurrency, lives=lives)
-    eventually(yard.is_settled, within=60, what=f"the end of all jobs (seed {seed})")
+    eventually(yard.is_settled, within=120, what=f"the end of all jobs (seed {seed})")
 
+    aside = {job_id.decode() for name in "ab" for job_id in yard.redis.zrange(f"rq:failed:{name}", 0, -1)}
+    reasons = {job_id: yard.reason(job_id) for job_id in aside}
     runs = yard.runs()
     twice = sum(times > 1 for times in runs.values())
     print(f"seed {seed}: {kills} kills, settled after {time.monotonic() - at:.1f} s, run twice {twice}, lost 0")
-    assert set(runs) == wanted
-    assert yard.redis.zcard("rq:finished:a") + yard.redis.zcard("rq:finished:b") == jobs
+    assert set(runs) | aside == wanted
+    assert all("3 workers ended while they ran it" in reason for reason in reasons.values()), reasons
+    assert len(aside) <= max(0, kills - 2)  # after two kills those with a death behind them run one at a time
+    assert yard.redis.zcard("rq:finished:a") + yard.redis.zcard("rq:finished:b") + len(aside) == jobs
 
 
 @pytest.mark.parametrize("kills", [2, pytest.param(6, marks=pytest.mark.slow)])
@@ -113,14 +118,14 @@ def test_a_job_that_hangs_is_failed_and_the_others_go_on(yard: Yard) -> None:
     wanted = _enqueue_counting(yard, 20)
     yard.start()
 
-    eventually(lambda: yard.job(hanging).get_status() == JobStatus.FAILED, within=20, what="the end of the hanging job")
-    eventually(yard.is_settled, within=20, what="the others")
+    eventually(lambda: yard.job(hanging).get_status() == JobStatus.FAILED, what="the end of the hanging job")
+    eventually(yard.is_settled, what="the others")
 
     assert set(yard.runs()) == wanted
     assert "its thread was given up" in yard.reason(hanging)
     assert "JobTimeoutException" in yard.reason(spinning)
     after = yard.enqueue("a", "echo", 1)
-    eventually(lambda: yard.job(after).get_status() == JobStatus.FINISHED, within=10, what="a job after it")
+    eventually(lambda: yard.job(after).get_status() == JobStatus.FINISHED, what="a job after it")
 
 
 def test_a_process_full_of_hanging_jobs_asks_to_be_replaced(yard: Yard) -> None:
@@ -129,7 +134,7 @@ def test_a_process_full_of_hanging_jobs_asks_to_be_replaced(yard: Yard) -> None:
         yard.enqueue("a", "hang", 60, job_timeout=1)
     worker = yard.start(concurrency=4)
 
-    assert worker.wait(20) == 0
+    assert worker.wait(60) == 0
     assert "2 hanging threads" in yard.log()
 
 
@@ -164,7 +169,7 @@ def test_jobs_beside_one_that_kills_its_workers_are_not_blamed(yard: Yard) -> No
 
 def _work_until_failed(yard: Yard, job_id: str) -> int:
     """Starts a worker again when it ends; gives how many did. One goes on."""
-    deaths, until = 0, time.monotonic() + 60
+    deaths, until = 0, time.monotonic() + 200
     worker = yard.start(lives=2)
     while yard.job(job_id).get_status() != JobStatus.FAILED and time.monotonic() < until:
         if worker.poll() is not None:
@@ -176,14 +181,16 @@ def _work_until_failed(yard: Yard, job_id: str) -> int:
 @pytest.mark.parametrize("rounds", [3, pytest.param(12, marks=_LARGE), pytest.param(100, marks=_PROOF)])
 def test_sigterm_under_load(yard: Yard, rounds: int) -> None:
     """Running jobs end, the rest stays queued, none is run twice."""
-    wanted = _enqueue_counting(yard, 60 * rounds)
+    wanted: set[str] = set()
 
-    for _ in range(rounds):
+    for round_ in range(rounds):
+        # Work for this round, however much the last one did while this process was kept waiting.
+        wanted |= _enqueue_counting(yard, 60, first=60 * round_)
         before = len(yard.runs())
         worker = yard.start()
         eventually(lambda before=before: len(yard.runs()) > before + 5, what="work")
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(10) == 0
+        assert worker.wait(60) == 0
         assert not yard.redis.exists("rq:wip:a", "rq:wip:b")
         assert not yard.redis.smembers("rq:workers")
     yard.start()
@@ -194,14 +201,15 @@ def test_sigterm_under_load(yard: Yard, rounds: int) -> None:
 
 def test_a_second_sigterm_puts_running_jobs_back(yard: Yard) -> None:
     """At the head of the queue, as if nothing had happened."""
-    job_id = yard.enqueue("a", "hang", 60, job_timeout=100)
+    job_id = yard.enqueue("a", "hang", 250, job_timeout=250)
     worker = yard.start()
     eventually(lambda: yard.job(job_id).get_status() == JobStatus.STARTED, what="the start")
     worker.send_signal(signal.SIGTERM)
+    eventually(lambda: "told to end" in yard.log(), what="the first signal")
     time.sleep(1.2)
     worker.send_signal(signal.SIGTERM)
 
-    assert worker.wait(10) == 0
+    assert worker.wait(60) == 0
     assert yard.redis.lrange("rq:queue:a", 0, -1) == [job_id.encode()]
     assert yard.job(job_id).get_status() == JobStatus.QUEUED
     assert not yard.redis.exists("rq:wip:a")

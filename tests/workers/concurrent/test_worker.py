@@ -55,15 +55,14 @@ def test_queues_are_served_in_their_order(redis: Redis) -> None:
 def test_it_waits_without_asking(yard: Yard) -> None:
     """Two seconds without work are a handful of commands, and a job that comes then begins at once."""
     yard.start(lives=30)
-    eventually(lambda: len(yard.redis.client_list()) > 4, what="the worker")
+    eventually(lambda: [each.get_state() for each in _workers(yard)] == ["idle"], what="the worker")
     time.sleep(1.5)
-    before = yard.redis.info("stats")["total_commands_processed"]
-    time.sleep(2)
-    used = yard.redis.info("stats")["total_commands_processed"] - before
-    waits = [_wait_of(yard) for _ in range(5)]
+    used = yard.commands_in(2)
 
-    assert used < 60
-    assert min(waits) < 1  # whoever looked by the clock would find one in two seconds (`maintenance_interval`)
+    assert used < 30
+    # Who looks by the clock would find each of them five seconds later (`_LONGEST_SLEEP`). A busy machine may be late
+    # for some.
+    assert any(_wait_of(yard) < 1 for _ in range(10))
 
 
 def _wait_of(yard: Yard) -> float:
@@ -76,14 +75,16 @@ def _wait_of(yard: Yard) -> float:
 
 def test_a_stopped_job_is_stopped_and_the_others_go_on(yard: Yard) -> None:
     """`send_stop_job_command`, for one of several that run."""
-    stopped = yard.enqueue("a", "spin", 30)
-    other = yard.enqueue("a", "who_am_i", 3)
+    stopped = yard.enqueue("a", "spin", 150)
+    other = yard.enqueue_held("a")
     yard.start()
     eventually(lambda: yard.job(other).get_status() == JobStatus.STARTED, what="both")
 
     send_stop_job_command(yard.redis, stopped, serializer=JSONSerializer)
 
     eventually(lambda: yard.job(stopped).get_status() == JobStatus.STOPPED, what="the stop")
+    assert yard.job(other).get_status() == JobStatus.STARTED
+    yard.let_go()
     eventually(lambda: yard.job(other).get_status() == JobStatus.FINISHED, what="the other")
     assert yard.is_settled()
 
@@ -94,9 +95,7 @@ def test_suspended_workers_take_nothing(yard: Yard) -> None:
     job_id = yard.enqueue("a", "echo", 1)
     yard.start()
     eventually(lambda: [each.get_state() for each in _workers(yard)] == ["suspended"], what="the suspension")
-    before = yard.redis.info("stats")["total_commands_processed"]
-    time.sleep(1)
-    used = yard.redis.info("stats")["total_commands_processed"] - before
+    used = yard.commands_in(1)
     assert yard.job(job_id).get_status() == JobStatus.QUEUED
     assert used < 100  # the job that waits does not keep the loop turning
 
@@ -107,17 +106,16 @@ def test_suspended_workers_take_nothing(yard: Yard) -> None:
 
 def test_a_paused_queue_waits_and_the_others_go_on(yard: Yard) -> None:
     """What runs in it ends; what comes stays; nothing keeps the loop turning; resumed, it is done within seconds."""
-    running = yard.enqueue("a", "hang", 1)
+    running = yard.enqueue_held("a")
     yard.start()
     eventually(lambda: yard.job(running).get_status() == JobStatus.STARTED, what="the start")
 
     yard.redis.sadd("rq:seamkeeper:paused", "a")
+    yard.let_go()
     held = [yard.enqueue("a", "echo", number) for number in range(20)]
     others = [yard.enqueue("b", "echo", number) for number in range(20)]
     eventually(lambda: all(yard.job(name).get_status() == JobStatus.FINISHED for name in (running, *others)), what="b")
-    before = yard.redis.info("stats")["total_commands_processed"]
-    time.sleep(1)
-    used = yard.redis.info("stats")["total_commands_processed"] - before
+    used = yard.commands_in(1)
     during = {yard.job(name).get_status() for name in held}
     yard.redis.srem("rq:seamkeeper:paused", "a")
 
@@ -140,7 +138,7 @@ def test_a_burst_ends_before_a_paused_queue(redis: Redis) -> None:
 
 def test_it_is_seen_and_ended_by_rqs_own_tools(yard: Yard) -> None:
     """`rq info` reads its hash and what it runs; the shutdown command ends it in order."""
-    job_id = yard.enqueue("a", "hang", 2)
+    job_id = yard.enqueue_held("a")
     process = yard.start()
     eventually(lambda: yard.job(job_id).get_status() == JobStatus.STARTED, what="the start")
     [seen] = _workers(yard)
@@ -148,7 +146,8 @@ def test_it_is_seen_and_ended_by_rqs_own_tools(yard: Yard) -> None:
     assert seen.get_state() == "busy"
     assert [execution.job_id for execution in seen.get_current_executions()] == [job_id]
     send_shutdown_command(yard.redis, seen.name)
-    assert process.wait(10) == 0
+    yard.let_go()
+    assert process.wait(60) == 0
     assert yard.job(job_id).get_status() == JobStatus.FINISHED
 
 
@@ -218,8 +217,8 @@ def _describe_me() -> None:
 
 def test_a_time_out_of_a_client_ends_with_the_job() -> None:
     """`remaining()` is what is left, at most what the client would take by itself."""
-    with deadline.until(time.monotonic() + 2):
-        assert 1.5 < deadline.remaining(10) <= 2
+    with deadline.until(time.monotonic() + 2000):
+        assert 1000 < deadline.remaining(10_000) <= 2000
         assert deadline.remaining(0.5) == 0.5
     with deadline.until(time.monotonic() - 1):
         assert 0 < deadline.remaining(10) < 1
