@@ -68,6 +68,6 @@ def _wait(header: str | None, date: str | None) -> timedelta | None:
 def _moment(header: str | None) -> datetime | None:
     try:
         found = parsedate_to_datetime(header or "")
-    except ValueError:
+    except (ValueError, OverflowError):  # a year of ten digits is the latter
         return None
     return found if found.tzinfo else found.replace(tzinfo=UTC)

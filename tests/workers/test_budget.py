@@ -236,6 +236,8 @@ def test_without_redis_nobody_calls() -> None:
         ("Sun, 22 Nov 2026 10:00:00 GMT", None, 1800),
         ("soon", None, None),
         ("-5", None, None),
+        ("1 Feb 99999999999 10:00:00 GMT", None, None),
+        ("Sat, 21 Nov 2026 10:00:30 GMT", "1 Feb 99999999999 10:00:00 GMT", 30),
         ("1.5", None, None),
         ("", None, None),
     ],
