@@ -1,5 +1,4 @@
-"""Every try of a job: when it began, what it asked of Seam and logged, how it ended, and what
-comes next."""
+"""Every try of a job: when it began, what it asked of Seam and logged, how it ended, and what comes next."""
 
 from __future__ import annotations
 

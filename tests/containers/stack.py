@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from typing import Any
 import httpx
 
 from tests.conftest import SECRET
+from tests.stack import free_port
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "seamkeeper:test"
@@ -26,9 +26,9 @@ class Stack:
     """`docker compose` for one project. Nothing of the caller's own settings or `.env` gets in."""
 
     def __init__(self, project: str, **variables: str) -> None:
-        self.webhook = f"http://127.0.0.1:{(receiver := _free_port())}/webhooks/seam"
-        self.console = f"http://127.0.0.1:{(console := _free_port())}"
-        self.simulator = f"http://127.0.0.1:{(simulator := _free_port())}"
+        self.webhook = f"http://127.0.0.1:{(receiver := free_port())}/webhooks/seam"
+        self.console = f"http://127.0.0.1:{(console := free_port())}"
+        self.simulator = f"http://127.0.0.1:{(simulator := free_port())}"
         self._command = ["docker", "compose", "-p", project, "--env-file", "deploy/demo.env", "--profile", "demo"]
         self._environment = {
             **clean_environment(),
@@ -115,9 +115,3 @@ def wait_for(what: str, is_so: Callable[[], Any], *, seconds: float = 60) -> Any
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.5)
     return answer
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -21,7 +21,7 @@ from tests.redis_servers import OwnRedis, own_redis
 
 @pytest.fixture
 def own_server() -> Iterator[OwnRedis]:
-    """A server that this test may freeze."""
+    """A server that this test may freeze and stop."""
     with own_redis() as server:
         yield server
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-import structlog
 
 from seamkeeper import attempts, database, logs
 from simulator.serve import Running
@@ -76,15 +74,13 @@ def test_a_try_within_a_try_keeps_its_own() -> None:
 
 
 @pytest.fixture
-def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
+def logged(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
     """The log as processes write it; gives what was said. The file stays open: some loggers keep theirs for ever."""
     said = io.StringIO()
     with monkeypatch.context() as patch:
         patch.setattr("sys.stdout", said)
         logs.configure("json")
-    yield lambda: [json.loads(line)["event"] for line in said.getvalue().splitlines()]
-    structlog.reset_defaults()
-    logging.basicConfig(handlers=[], force=True)
+    return lambda: [json.loads(line)["event"] for line in said.getvalue().splitlines()]
 
 
 def test_what_is_logged_stands_beside_its_try(floor: Floor, sim: Running, logged: Callable[[], list[str]]) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from seamkeeper import database, logs, registration, secret_file
 from simulator.serve import Running, running
@@ -39,7 +38,7 @@ def sim() -> Iterator[Running]:
 @pytest.fixture
 def register(
     sim: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[Register]:
+) -> Register:
     """Calls it with an API key and nothing else: no Redis, no database, no worker, nobody at the keyboard."""
 
     def run(*arguments: str, **environ: str) -> Said:
@@ -59,8 +58,7 @@ def register(
         said = capfd.readouterr()
         return Said(code, said.out, said.err)
 
-    yield run
-    structlog.reset_defaults()
+    return run
 
 
 def here(world: World) -> list[Any]:
